@@ -1,0 +1,212 @@
+//! `cargo bench --bench floor [FILTER]`: every operation beside the memory floor.
+//!
+//! In each round the candidates of a shape run one after the other, then the floor: in place
+//! `x *= c`, out of place a copy. A figure is the ratio to the floor of the same round; minimum
+//! and median over the rounds are printed as CSV. Absolute times do not repeat on a busy
+//! machine, ratios nearly do. `FLOOR_SECONDS` (default 1) is the time for one shape.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use dropblock::{Backend, DropBlock, Dropped, Key, Layout, Map, Plan, Scale, Shape, Sharing};
+
+/// One line of the table: a shape and the options that matter for speed.
+struct Problem {
+    shape: Shape,
+    block: usize,
+    p: f64,
+    sharing: Sharing,
+    scale: Scale,
+    name: &'static str,
+}
+
+fn problems() -> Vec<Problem> {
+    let paper = |shape, block, p| Problem {
+        shape,
+        block,
+        p,
+        sharing: Sharing::SampleChannel,
+        scale: Scale::Tensor,
+        name: "",
+    };
+    let base = Shape::nchw(32, 256, 14, 14);
+    vec![
+        paper(Shape::nchw(1, 16, 14, 14), 7, 0.1),
+        paper(base, 7, 0.1),
+        paper(Shape::nchw(32, 512, 7, 7), 3, 0.1),
+        paper(Shape::nchw(16, 128, 28, 28), 7, 0.1),
+        paper(Shape::nchw(8, 256, 32, 32), 5, 0.1),
+        paper(Shape::nchw(8, 64, 56, 56), 7, 0.1),
+        paper(Shape::nchw(8, 64, 56, 56), 7, 0.3),
+        paper(Shape::nchw(1, 64, 112, 112), 7, 0.1),
+        paper(Shape::nchw(1, 32, 416, 416), 7, 0.1),
+        paper(Shape::nhwc(32, 14, 14, 256), 7, 0.1),
+        paper(Shape::new(32, 256, Map::l(196), Layout::ChannelsFirst), 7, 0.1),
+        paper(Shape::new(4, 64, Map::dhw(8, 28, 28), Layout::ChannelsFirst), 3, 0.1),
+        Problem { sharing: Sharing::Sample, name: " shared", ..paper(base, 7, 0.1) },
+        Problem { scale: Scale::Sample, name: " per sample", ..paper(base, 7, 0.1) },
+        Problem { scale: Scale::Channel, name: " per channel", ..paper(base, 7, 0.1) },
+        Problem { scale: Scale::Fixed, name: " fixed", ..paper(base, 7, 0.1) },
+    ]
+}
+
+/// The buffers of one shape.
+struct Buffers {
+    x: Vec<f32>,
+    y: Vec<f32>,
+    mask: Vec<u64>,
+    dropped: Dropped,
+    step: u64,
+}
+
+impl Buffers {
+    /// A fresh key each time, so that no branch predictor learns the mask.
+    fn key(&mut self) -> Key {
+        self.step += 1;
+        Key::new(7).step(self.step)
+    }
+}
+
+type Operation = (&'static str, Floor, fn(&Plan, &mut Buffers));
+
+#[derive(Clone, Copy, PartialEq)]
+enum Floor {
+    InPlace,
+    Copy,
+}
+
+const OPERATIONS: &[Operation] = &[
+    ("mask", Floor::InPlace, |plan, b| {
+        let key = b.key();
+        b.dropped = done(plan.mask(key, &mut b.mask));
+    }),
+    ("centers", Floor::InPlace, |plan, b| {
+        let key = b.key();
+        done(plan.centers(key, &mut b.mask));
+    }),
+    ("count", Floor::InPlace, |plan, b| {
+        black_box(done(plan.count(&b.mask)));
+    }),
+    ("forward in place", Floor::InPlace, |plan, b| {
+        let key = b.key();
+        b.dropped = done(plan.forward_in_place(key, &mut b.x, Some(&mut b.mask)));
+    }),
+    ("forward in place no mask", Floor::InPlace, |plan, b| {
+        let key = b.key();
+        b.dropped = done(plan.forward_in_place(key, &mut b.x, None));
+    }),
+    ("backward in place", Floor::InPlace, |plan, b| {
+        let key = b.key();
+        done(plan.backward_in_place(key, &b.dropped, &mut b.x));
+    }),
+    ("apply in place", Floor::InPlace, |plan, b| {
+        done(plan.apply_in_place(&b.mask, &b.dropped, &mut b.x));
+    }),
+    ("forward", Floor::Copy, |plan, b| {
+        let key = b.key();
+        b.dropped = done(plan.forward(key, &b.x, &mut b.y, Some(&mut b.mask)));
+    }),
+    ("apply", Floor::Copy, |plan, b| {
+        done(plan.apply(&b.mask, &b.dropped, &b.x, &mut b.y));
+    }),
+];
+
+fn done<T>(result: Result<T, dropblock::Error>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn time(run: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    run();
+    start.elapsed().as_secs_f64()
+}
+
+fn floor(kind: Floor, buffers: &mut Buffers) -> f64 {
+    match kind {
+        Floor::InPlace => {
+            // Not known to the compiler, and exact: other factors run into infinity or denormals.
+            let factor = black_box(1.0_f32);
+            time(|| black_box(&mut buffers.x).iter_mut().for_each(|x| *x *= factor))
+        }
+        Floor::Copy => time(|| black_box(&mut buffers.y).copy_from_slice(black_box(&buffers.x))),
+    }
+}
+
+fn main() {
+    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
+    let testing = !std::env::args().any(|arg| arg == "--bench");
+    let seconds = std::env::var("FLOOR_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(1.0);
+    let budget = Duration::from_secs_f64(if testing { 0.0 } else { seconds });
+    println!("operation,shape,block,p,backend,ns_per_element,ratio_min,ratio_median");
+    for problem in problems() {
+        bench(&problem, budget, filter.as_deref());
+    }
+}
+
+fn bench(problem: &Problem, budget: Duration, filter: Option<&str>) {
+    let layer = done(DropBlock::new(problem.block, problem.p))
+        .with_sharing(problem.sharing)
+        .with_scale(problem.scale);
+    let plans: Vec<Plan> = Backend::ALL
+        .iter()
+        .filter(|backend| backend.is_available())
+        .map(|&backend| done(done(layer.with_backend(backend)).plan(problem.shape)))
+        .collect();
+    let len = plans[0].len();
+    let mut buffers = Buffers {
+        x: vec![1.0; len],
+        y: vec![1.0; len],
+        mask: vec![0; plans[0].mask_len()],
+        dropped: Dropped { count: 0, of: plans[0].units() as u64 },
+        step: 0,
+    };
+    let [d, h, w] = problem.shape.map().size();
+    let shape = format!(
+        "{:?} {}x{}x{d}x{h}x{w}{}",
+        problem.shape.layout(),
+        problem.shape.samples(),
+        problem.shape.channels(),
+        problem.name
+    );
+    let candidates: Vec<(&Operation, &Plan)> = OPERATIONS
+        .iter()
+        .filter(|operation| filter.is_none_or(|f| operation.0.contains(f) || shape.contains(f)))
+        .flat_map(|operation| plans.iter().map(move |plan| (operation, plan)))
+        .collect();
+    let repeats = (50_000 / len).max(1);
+    let mut results = vec![Vec::new(); candidates.len()];
+    let start = Instant::now();
+    while results.first().is_some_and(|first: &Vec<_>| first.len() < 3) || start.elapsed() < budget
+    {
+        for (&(operation, plan), results) in candidates.iter().zip(&mut results) {
+            let mut run = || {
+                let mut sum = 0.0;
+                for _ in 0..repeats {
+                    // A scale of 1 in the data: refill, so that zeros do not pile up.
+                    buffers.x.fill(1.0);
+                    sum += time(|| operation.2(plan, &mut buffers));
+                }
+                sum
+            };
+            let own = run();
+            let mut of_floor = 0.0;
+            for _ in 0..repeats {
+                of_floor += floor(operation.1, &mut buffers);
+            }
+            results.push((own / (repeats * len) as f64 * 1e9, own / of_floor));
+        }
+    }
+    for (&(operation, plan), results) in candidates.iter().zip(&mut results) {
+        let fastest = results.iter().map(|r| r.0).fold(f64::INFINITY, f64::min);
+        results.sort_by(|a, b| a.1.total_cmp(&b.1));
+        println!(
+            "{},{shape},{},{},{},{fastest:.4},{:.2},{:.2}",
+            operation.0,
+            problem.block,
+            problem.p,
+            plan.backend(),
+            results[0].1,
+            results[results.len() / 2].1
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! Ranges of bits in little-endian 64-bit words: bit `i` is bit `i % 64` of word `i / 64`.
+
+use core::ops::Range;
+
+/// The number of bits in a word of a mask.
+pub(crate) const WORD_BITS: usize = 64;
+
+/// The number of words that hold `bits` bits.
+#[inline]
+pub(crate) const fn words(bits: usize) -> usize {
+    bits.div_ceil(WORD_BITS)
+}
+
+/// A word whose lowest `n` bits are set; all for 64 and more.
+#[inline]
+pub(crate) const fn low(n: usize) -> u64 {
+    if n >= WORD_BITS { !0 } else { (1 << n) - 1 }
+}
+
+/// The word at `index`, 0 outside the slice.
+#[inline]
+pub(crate) fn word(words: &[u64], index: usize) -> u64 {
+    words.get(index).copied().unwrap_or(0)
+}
+
+/// The 64 bits that start at any bit; bits past the slice are 0.
+#[inline]
+pub(crate) fn load(words: &[u64], bit: usize) -> u64 {
+    let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
+    let low = word(words, index) >> shift;
+    if shift == 0 { low } else { low | word(words, index + 1) << (WORD_BITS - shift) }
+}
+
+/// Sets `len` bits from `bit` on; bits past the slice are left out.
+#[inline]
+pub(crate) fn set(words: &mut [u64], bit: usize, len: usize) {
+    let (mut index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
+    let mut mask = low(len) << shift;
+    let mut done = WORD_BITS - shift;
+    loop {
+        if let Some(word) = words.get_mut(index) {
+            *word |= mask;
+        }
+        if done >= len {
+            return;
+        }
+        mask = low(len - done);
+        done += WORD_BITS;
+        index += 1;
+    }
+}
+
+/// A range of bits as words: at most one part of a word at either end, whole words between.
+#[derive(Clone, Debug)]
+pub(crate) struct Span {
+    pub(crate) head: Option<(usize, u64)>,
+    pub(crate) whole: Range<usize>,
+    pub(crate) tail: Option<(usize, u64)>,
+}
+
+impl Span {
+    #[inline]
+    pub(crate) const fn new(start: usize, end: usize) -> Self {
+        let (first, last) = (start / WORD_BITS, end / WORD_BITS);
+        let (head, tail) = (!low(start % WORD_BITS), low(end % WORD_BITS));
+        if start >= end {
+            return Self { head: None, whole: 0..0, tail: None };
+        }
+        if first == last {
+            return Self { head: Some((first, head & tail)), whole: last..last, tail: None };
+        }
+        let aligned = start.is_multiple_of(WORD_BITS);
+        Self {
+            head: if aligned { None } else { Some((first, head)) },
+            whole: if aligned { first } else { first + 1 }..last,
+            tail: if tail == 0 { None } else { Some((last, tail)) },
+        }
+    }
+}

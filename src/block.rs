@@ -1,0 +1,180 @@
+//! Blocks: a size per axis, the alignment of even sizes, and the grid of centres on a map.
+
+use crate::{Error, Map};
+
+/// The size of the dropped block along each axis of the map.
+///
+/// A size larger than the map is clamped to the map, axis by axis, when a plan is made, before
+/// anything else is computed. A block of 1 gives plain dropout; a block as large as the map
+/// gives SpatialDropout.
+///
+/// ```
+/// use dropblock::BlockSize;
+/// let square = BlockSize::uniform(7);          // 7, 7 x 7 or 7 x 7 x 7, as the map has it
+/// let flat = BlockSize::hw(3, 9);              // only for 2-D maps
+/// # let _ = (square, flat);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlockSize {
+    size: [usize; 3],
+    /// 0 stands for any rank.
+    rank: u8,
+}
+
+impl BlockSize {
+    /// The same size along every axis of the map, whatever its rank.
+    #[inline]
+    #[must_use]
+    pub const fn uniform(size: usize) -> Self {
+        Self { size: [size; 3], rank: 0 }
+    }
+
+    /// `height` x `width`, for 2-D maps.
+    #[inline]
+    #[must_use]
+    pub const fn hw(height: usize, width: usize) -> Self {
+        Self { size: [1, height, width], rank: 2 }
+    }
+
+    /// `depth` x `height` x `width`, for 3-D maps.
+    #[inline]
+    #[must_use]
+    pub const fn dhw(depth: usize, height: usize, width: usize) -> Self {
+        Self { size: [depth, height, width], rank: 3 }
+    }
+
+    /// Refuses a size of 0.
+    pub(crate) const fn validate(&self) -> Result<(), Error> {
+        let first_axis = match self.rank {
+            2 => 1,
+            _ => 0,
+        };
+        let mut axis = first_axis;
+        while axis < 3 {
+            if self.size[axis] == 0 {
+                return Err(Error::BlockSize { axis: axis - first_axis });
+            }
+            axis += 1;
+        }
+        Ok(())
+    }
+
+    /// The sizes along depth, height and width on a map of this rank; 1 along missing axes.
+    pub(crate) const fn on(&self, map: &Map) -> Result<[usize; 3], Error> {
+        let [d, h, w] = self.size;
+        match (self.rank, map.rank) {
+            (0, 1) => Ok([1, 1, w]),
+            (0, 2) => Ok([1, h, w]),
+            (0, _) => Ok([d, h, w]),
+            (given, needed) if given == needed => Ok(self.size),
+            (given, needed) => Err(Error::Rank { needed, given }),
+        }
+    }
+}
+
+/// Where the centre of an even block lies.
+///
+/// Under [`Region::Valid`] this moves only what is called the centre, never the mask, because
+/// positions are numbered by the block's first corner. Two alignments exist in the field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Alignment {
+    /// The longer half lies before the centre: the block of centre `i` covers
+    /// `i - k/2 ..= i + (k-1)/2`. TensorFlow, timm.
+    #[default]
+    Before,
+    /// The longer half lies after the centre: `i - (k-1)/2 ..= i + k/2`.
+    After,
+}
+
+/// Where centres may lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Region {
+    /// Only where the whole block fits in the map. Algorithm 1 of the paper.
+    #[default]
+    Valid,
+    /// Everywhere; blocks are clipped at the border. Gamma is computed for that region.
+    Full,
+}
+
+/// A clamped block on a map: how far blocks reach from a centre, and the grid of centres.
+///
+/// The grid is numbered by the block's first corner. `Full` is `Valid` on the map enlarged by
+/// the block's reach, then cropped; hence one formula for the coverage of both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Blocks {
+    pub(crate) map: [usize; 3],
+    pub(crate) block: [usize; 3],
+    pub(crate) before: [usize; 3],
+    pub(crate) after: [usize; 3],
+    pub(crate) grid: [usize; 3],
+    pub(crate) region: Region,
+}
+
+impl Blocks {
+    pub(crate) const fn new(
+        map: &Map,
+        block: &BlockSize,
+        alignment: Alignment,
+        region: Region,
+    ) -> Result<Self, Error> {
+        let mut block = match block.on(map) {
+            Ok(block) => block,
+            Err(error) => return Err(error),
+        };
+        let (mut before, mut after, mut grid) = ([0; 3], [0; 3], map.size);
+        let mut axis = 0;
+        while axis < 3 {
+            if block[axis] > map.size[axis] {
+                block[axis] = map.size[axis];
+            }
+            (before[axis], after[axis]) = reach(block[axis], alignment);
+            if matches!(region, Region::Valid) && block[axis] > 0 {
+                grid[axis] = map.size[axis] - block[axis] + 1;
+            }
+            axis += 1;
+        }
+        Ok(Self { map: map.size, block, before, after, grid, region })
+    }
+
+    /// The number of positions that may be a centre, per map.
+    pub(crate) const fn positions(&self) -> u64 {
+        product(&self.grid)
+    }
+
+    /// The number of units of one map.
+    pub(crate) const fn units(&self) -> u64 {
+        product(&self.map)
+    }
+
+    /// How far a block reaches `(before, after)` the cell that stands for its position: the
+    /// first corner under `Valid` (positions are numbered by it), the centre under `Full`.
+    pub(crate) const fn spread(&self) -> ([usize; 3], [usize; 3]) {
+        match self.region {
+            Region::Full => (self.before, self.after),
+            Region::Valid => {
+                let mut after = [0; 3];
+                let mut axis = 0;
+                while axis < 3 {
+                    after[axis] = self.block[axis].saturating_sub(1);
+                    axis += 1;
+                }
+                ([0; 3], after)
+            }
+        }
+    }
+}
+
+/// How far a block of `size` reaches before and after its centre.
+pub(crate) const fn reach(size: usize, alignment: Alignment) -> (usize, usize) {
+    if size == 0 {
+        return (0, 0);
+    }
+    match alignment {
+        Alignment::Before => (size / 2, (size - 1) / 2),
+        Alignment::After => ((size - 1) / 2, size / 2),
+    }
+}
+
+const fn product(sizes: &[usize; 3]) -> u64 {
+    sizes[0] as u64 * sizes[1] as u64 * sizes[2] as u64
+}

@@ -1,0 +1,246 @@
+//! The operations that join the stages: forward, backward and apply.
+//!
+//! With a caller's mask buffer the mask is generated, counted and applied (two phases). Without
+//! one it is generated in a small chunk on the stack, a tile at a time: once where the scale is
+//! known beforehand or follows from the tile itself, twice where it follows from more.
+
+use crate::apply::Tensor;
+use crate::bits::WORD_BITS;
+use crate::error::Buffer;
+use crate::mask::Source;
+use crate::spread::Scales;
+use crate::{Dropped, Element, Error, Key, Plan, Scale};
+
+/// The words of the chunk on the stack: 2 KiB.
+const CHUNK: usize = 256;
+
+impl Plan {
+    /// Forward pass from `x` to `y`.
+    ///
+    /// * `x`, `y`: [`len`](Self::len) elements in the plan's layout. Every element of `y` is
+    ///   written.
+    /// * `mask`: `Some` of [`mask_len`](Self::mask_len) words or more, which then hold the mask;
+    ///   or `None`, to use no memory but 2 KiB of stack. With [`Scale::Tensor`] the mask is then
+    ///   generated twice.
+    ///
+    /// Where nothing can be dropped (drop probability 0, inference) `x` is copied bit for bit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use dropblock::{DropBlock, Key, Shape};
+    ///
+    /// let plan = DropBlock::new(3, 0.2)?.plan(Shape::nchw(2, 4, 10, 10))?;
+    /// let x = [1.0_f32; 800];
+    /// let mut y = [0.0; 800];
+    /// let dropped = plan.forward(Key::new(1), &x, &mut y, None)?;
+    /// let zeros = y.iter().filter(|&&y| y == 0.0).count();
+    /// assert_eq!(zeros as u64, dropped.count);
+    /// # Ok::<(), dropblock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] for a buffer of the wrong length, [`Error::FirstSample`].
+    pub fn forward<T: Element>(
+        &self,
+        key: Key,
+        x: &[T],
+        y: &mut [T],
+        mask: Option<&mut [u64]>,
+    ) -> Result<Dropped, Error> {
+        self.run(key, self.tensor(x, y)?, mask, None)
+    }
+
+    /// Forward pass in place. See [`forward`](Self::forward).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`forward`](Self::forward).
+    pub fn forward_in_place<T: Element>(
+        &self,
+        key: Key,
+        x: &mut [T],
+        mask: Option<&mut [u64]>,
+    ) -> Result<Dropped, Error> {
+        self.run(key, self.tensor_in_place(x)?, mask, None)
+    }
+
+    /// Backward pass from the gradient of `y` to that of `x`: the same mask and scale, drawn
+    /// anew from the key. Nothing has to be kept from the forward pass but what it returned.
+    ///
+    /// * `key`: the key of the forward pass.
+    /// * `dropped`: what the forward pass returned; [`Scale::Tensor`] takes its scale from it.
+    /// * `dy`, `dx`: [`len`](Self::len) elements in the plan's layout.
+    ///
+    /// With the mask still at hand, [`apply`](Self::apply) does the same without drawing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`], [`Error::FirstSample`], [`Error::OtherPlan`] if `dropped` speaks of
+    /// another number of units.
+    pub fn backward<T: Element>(
+        &self,
+        key: Key,
+        dropped: &Dropped,
+        dy: &[T],
+        dx: &mut [T],
+    ) -> Result<(), Error> {
+        self.check_dropped(dropped)?;
+        self.run(key, self.tensor(dy, dx)?, None, Some(dropped))?;
+        Ok(())
+    }
+
+    /// Backward pass in place. See [`backward`](Self::backward).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`backward`](Self::backward).
+    pub fn backward_in_place<T: Element>(
+        &self,
+        key: Key,
+        dropped: &Dropped,
+        dy: &mut [T],
+    ) -> Result<(), Error> {
+        self.check_dropped(dropped)?;
+        self.run(key, self.tensor_in_place(dy)?, None, Some(dropped))?;
+        Ok(())
+    }
+
+    /// Applies a mask: stage 3, forward as well as backward.
+    ///
+    /// * `mask`: [`mask_len`](Self::mask_len) words or more, from [`mask`](Self::mask),
+    ///   [`dilate`](Self::dilate) or the caller.
+    /// * `dropped`: the count of the whole mask; [`Scale::Tensor`] takes its scale from it,
+    ///   [`Scale::Sample`] and [`Scale::Channel`] count their groups anew.
+    /// * `x`, `y`: [`len`](Self::len) elements in the plan's layout.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`], [`Error::OtherPlan`].
+    pub fn apply<T: Element>(
+        &self,
+        mask: &[u64],
+        dropped: &Dropped,
+        x: &[T],
+        y: &mut [T],
+    ) -> Result<(), Error> {
+        self.apply_mask(mask, dropped, self.tensor(x, y)?)
+    }
+
+    /// Applies a mask in place. See [`apply`](Self::apply).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`apply`](Self::apply).
+    pub fn apply_in_place<T: Element>(
+        &self,
+        mask: &[u64],
+        dropped: &Dropped,
+        x: &mut [T],
+    ) -> Result<(), Error> {
+        self.apply_mask(mask, dropped, self.tensor_in_place(x)?)
+    }
+
+    fn tensor<'t, T: Element>(&self, x: &'t [T], y: &'t mut [T]) -> Result<Tensor<'t, T>, Error> {
+        self.check_tensor(Buffer::Input, x.len())?;
+        self.check_tensor(Buffer::Output, y.len())?;
+        Ok(Tensor::To(x, y))
+    }
+
+    fn tensor_in_place<'t, T: Element>(&self, x: &'t mut [T]) -> Result<Tensor<'t, T>, Error> {
+        self.check_tensor(Buffer::Output, x.len())?;
+        Ok(Tensor::InPlace(x))
+    }
+
+    fn check_dropped(&self, dropped: &Dropped) -> Result<(), Error> {
+        let needed = self.units() as u64;
+        if dropped.of == needed && dropped.count <= needed {
+            return Ok(());
+        }
+        Err(Error::OtherPlan { needed, given: dropped.of })
+    }
+
+    fn apply_mask<T: Element>(
+        &self,
+        mask: &[u64],
+        dropped: &Dropped,
+        mut tensor: Tensor<'_, T>,
+    ) -> Result<(), Error> {
+        self.check_dropped(dropped)?;
+        let mask = self.mask_ref(mask)?;
+        if !self.is_empty() {
+            let scales = self.scales(dropped);
+            self.apply_units(&mut tensor, mask, 0..self.units(), scales);
+        }
+        Ok(())
+    }
+
+    fn run<T: Element>(
+        &self,
+        key: Key,
+        mut tensor: Tensor<'_, T>,
+        mask: Option<&mut [u64]>,
+        known: Option<&Dropped>,
+    ) -> Result<Dropped, Error> {
+        let source = self.source(key)?;
+        let mask = mask.map(|mask| self.mask_mut(mask)).transpose()?;
+        let all = Dropped { count: 0, of: self.units() as u64 };
+        if self.drops_nothing() {
+            if let Some(mask) = mask {
+                mask.fill(0);
+            }
+            if self.scale::<T>(&all) == T::ONE {
+                tensor.keep();
+            } else {
+                tensor.scale(self.scale(&all));
+            }
+            return Ok(all);
+        }
+        if let Some(mask) = mask {
+            source.fill(self.mask_planes(), mask);
+            let dropped = self.count(mask)?;
+            self.apply_units(&mut tensor, mask, 0..self.units(), self.scales(&dropped));
+            return Ok(dropped);
+        }
+        Ok(self.run_in_tiles(&source, &mut tensor, known))
+    }
+
+    fn run_in_tiles<T: Element>(
+        &self,
+        source: &Source<'_>,
+        tensor: &mut Tensor<'_, T>,
+        known: Option<&Dropped>,
+    ) -> Dropped {
+        let mut chunk = [0; CHUNK];
+        let planes = self.group_planes();
+        let mut total = Dropped { count: 0, of: self.units() as u64 };
+        let scales = match self.options.scale {
+            Scale::Tensor => known.map(|dropped| self.scales(dropped)),
+            Scale::Fixed | Scale::None => Some(self.scales(&total)),
+            Scale::Sample | Scale::Channel => {
+                (planes * self.plane() <= CHUNK * WORD_BITS).then(|| self.scales(&total))
+            }
+        };
+        if let Some(scales) = scales {
+            source.for_each_tile(0..self.mask_planes(), planes, &mut chunk, |units, bits| {
+                total.count += self.dropped_in(bits, units.start, units.clone()).count;
+                self.apply_units(tensor, bits, units, scales);
+            });
+            return total;
+        }
+        for group in 0..self.groups() {
+            let planes = group * planes..(group + 1) * planes;
+            let mut dropped = Dropped { count: 0, of: (planes.len() * self.plane()) as u64 };
+            source.for_each_tile(planes.clone(), 1, &mut chunk, |units, bits| {
+                dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
+            });
+            let scales = Scales::One(self.scale(&dropped));
+            source.for_each_tile(planes, 1, &mut chunk, |units, bits| {
+                self.apply_units(tensor, bits, units, scales);
+            });
+            total.count += dropped.count;
+        }
+        total
+    }
+}

@@ -1,0 +1,66 @@
+//! The element types of tensors.
+
+/// A floating-point element: `f32` or `f64`. Sealed: the set of types is closed.
+pub trait Element: arithmetic::Arithmetic + Copy + PartialEq + core::fmt::Debug + 'static {
+    /// Positive zero, the value of a dropped unit.
+    const ZERO: Self;
+    /// The scale that changes nothing.
+    const ONE: Self;
+}
+
+impl Element for f32 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+}
+
+impl Element for f64 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+}
+
+pub(crate) mod arithmetic {
+    use crate::apply::Block;
+
+    /// What the crate computes with elements; it cannot be named from outside.
+    pub trait Arithmetic: Sized + Block {
+        /// `value * scale`, rounded once.
+        fn scaled(self, scale: Self) -> Self;
+
+        /// `numerator / denominator` rounded once, for `numerator >= denominator`; 0 if the
+        /// denominator is 0.
+        fn from_ratio(numerator: u64, denominator: u64) -> Self;
+    }
+
+    macro_rules! arithmetic {
+        ($float:ident) => {
+            impl Arithmetic for $float {
+                #[inline]
+                fn scaled(self, scale: Self) -> Self {
+                    self * scale
+                }
+
+                #[inline]
+                fn from_ratio(numerator: u64, denominator: u64) -> Self {
+                    let exact = 1 << Self::MANTISSA_DIGITS;
+                    if denominator == 0 {
+                        0.0
+                    } else if numerator <= exact && denominator <= exact {
+                        // Both convert exactly, so that only the division rounds.
+                        numerator as Self / denominator as Self
+                    } else {
+                        // The quotient with 64 more bits, the lowest made sticky: converting
+                        // it rounds as the true quotient would be rounded.
+                        let dividend = u128::from(numerator) << 64;
+                        let quotient = dividend / u128::from(denominator);
+                        let sticky = quotient * u128::from(denominator) != dividend;
+                        let two_to_64 = (1_u128 << 64) as Self;
+                        (quotient | u128::from(sticky)) as Self / two_to_64
+                    }
+                }
+            }
+        };
+    }
+
+    arithmetic!(f32);
+    arithmetic!(f64);
+}

@@ -1,0 +1,47 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![deny(
+    clippy::std_instead_of_core,
+    clippy::std_instead_of_alloc,
+    clippy::alloc_instead_of_core,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::float_cmp_const
+)]
+
+#[cfg(feature = "std")]
+extern crate std;
+
+mod apply;
+mod backend;
+mod bits;
+mod block;
+mod center;
+mod count;
+mod dilate;
+mod driver;
+mod drop_block;
+mod element;
+mod error;
+mod gamma;
+mod gap;
+mod mask;
+mod plan;
+pub mod reference;
+mod rng;
+mod shape;
+mod spread;
+
+pub use backend::Backend;
+pub use block::{Alignment, BlockSize, Region};
+pub use count::Dropped;
+pub use dilate::Dilation;
+pub use drop_block::{DropBlock, Scale, Sharing};
+pub use element::Element;
+pub use error::{Buffer, Error};
+pub use gamma::Gamma;
+pub use plan::Plan;
+pub use rand_core;
+pub use rng::Key;
+pub use shape::{Layout, Map, Shape};

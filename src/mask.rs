@@ -1,0 +1,212 @@
+//! Stages 1 and 2 joined: the mask of any run of planes, or of a window of one plane.
+//!
+//! A mask is a flat line of bits: bit `i` is unit `i` in plane-major order, rows and planes
+//! without padding, little-endian words, 1 = dropped, tail bits 0.
+
+use core::ops::Range;
+
+use crate::backend::Backend;
+use crate::bits::{self, WORD_BITS};
+use crate::block::{Blocks, Region};
+use crate::center::{Cell, Locator, Walker};
+use crate::dilate::{Dilation, spread_bits_up};
+use crate::gap::Table;
+use crate::rng::Streams;
+
+/// Above this gamma single bits are drawn and dilated along rows too: runs would overlap so
+/// much that drawing them costs more than the doubling (`benches/floor.rs`, `dense`).
+pub(crate) const DENSE: f64 = 1.0 / 32.0;
+
+/// The bits of a tile that is worked on at a time: small enough for the first cache.
+const TILE_BITS: usize = 1 << 16;
+
+/// Everything that decides the bits of a mask, but the plane.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'a> {
+    pub(crate) blocks: &'a Blocks,
+    pub(crate) table: &'a Table,
+    pub(crate) streams: Streams,
+    /// The plane of the whole batch with which plane 0 of the mask begins.
+    pub(crate) first_plane: u64,
+    pub(crate) dense: bool,
+    pub(crate) backend: Backend,
+}
+
+impl<'a> Source<'a> {
+    fn plane_bits(&self) -> usize {
+        self.blocks.units() as usize
+    }
+
+    /// The number of the first position of a plane.
+    fn position(&self, plane: usize) -> u64 {
+        (self.first_plane + plane as u64) * self.blocks.positions()
+    }
+
+    fn walker(&self, start: u64) -> Walker<'a> {
+        Walker::new(self.table, self.streams, start)
+    }
+
+    /// Fills a mask of `planes` planes, tile by tile. A tile begins at a whole word.
+    pub(crate) fn fill(&self, planes: usize, mask: &mut [u64]) {
+        let plane_bits = self.plane_bits();
+        // The fewest planes that end at a whole word.
+        let step = WORD_BITS >> plane_bits.trailing_zeros().min(WORD_BITS.trailing_zeros());
+        let tile = (TILE_BITS / (step * plane_bits)).max(1) * step;
+        let mut walker = self.walker(self.position(0));
+        let tiles = mask.chunks_mut(tile * plane_bits / WORD_BITS);
+        for (words, plane) in tiles.zip((0..planes).step_by(tile)) {
+            self.fill_planes(&mut walker, plane..planes.min(plane + tile), words);
+        }
+    }
+
+    /// Calls `visit(units, bits)` for the mask of a run of planes, a tile at a time, generated
+    /// in `chunk`: the first bit of `bits` is the first of `units`. As long as `group` planes
+    /// fit in the chunk, a tile holds a multiple of them.
+    pub(crate) fn for_each_tile(
+        &self,
+        planes: Range<usize>,
+        group: usize,
+        chunk: &mut [u64],
+        mut visit: impl FnMut(Range<usize>, &[u64]),
+    ) {
+        let plane_bits = self.plane_bits();
+        let capacity = chunk.len() * WORD_BITS;
+        if plane_bits > capacity {
+            for plane in planes {
+                for start in (0..plane_bits).step_by(capacity) {
+                    let window = start..plane_bits.min(start + capacity);
+                    let words = &mut chunk[..bits::words(window.len())];
+                    self.fill_window(plane, window.clone(), words);
+                    let first = plane * plane_bits;
+                    visit(first + window.start..first + window.end, words);
+                }
+            }
+            return;
+        }
+        let fit = capacity / plane_bits;
+        let tile = if fit < group { fit } else { fit - fit % group };
+        let mut walker = self.walker(self.position(planes.start));
+        for plane in planes.clone().step_by(tile) {
+            let tile = plane..planes.end.min(plane + tile);
+            let units = tile.start * plane_bits..tile.end * plane_bits;
+            let words = &mut chunk[..bits::words(units.len())];
+            self.fill_planes(&mut walker, tile, words);
+            visit(units, words);
+        }
+    }
+
+    /// Fills whole planes: a run per centre along the row, then the dilation of the other axes.
+    fn fill_planes(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+        words.fill(0);
+        let (before, after) = self.blocks.spread();
+        let [_, height, width] = self.blocks.map;
+        let plane_bits = self.plane_bits();
+        let (reach_before, reach_after) = if self.dense { (0, 0) } else { (before[2], after[2]) };
+        self.for_each_center(walker, planes.clone(), |Cell { plane, at: [d, h, w] }| {
+            let row = plane * plane_bits + (d * height + h) * width;
+            let start = w.saturating_sub(reach_before);
+            let end = width.min(w + reach_after + 1);
+            bits::set(words, row + start, end - start);
+        });
+        let len = planes.len() * plane_bits;
+        match self.blocks.region {
+            Region::Valid => {
+                // No block crosses a border, so all planes are one line.
+                if self.dense {
+                    spread_bits_up(self.backend, words, 0..len, after[2], 1);
+                }
+                spread_bits_up(self.backend, words, 0..len, after[1], width);
+                spread_bits_up(self.backend, words, 0..len, after[0], height * width);
+            }
+            Region::Full => {
+                let dilation = Dilation::from_reach(self.blocks.map, before, after, self.backend);
+                if self.dense {
+                    dilation.spread_bit_rows(words, len);
+                }
+                dilation.spread_bit_cols(words, len);
+            }
+        }
+    }
+
+    /// Fills a window of one plane, block by block: a plane that does not fit in the chunk.
+    fn fill_window(&self, plane: usize, window: Range<usize>, words: &mut [u64]) {
+        words.fill(0);
+        let (before, after) = self.blocks.spread();
+        let [depth, height, width] = self.blocks.map;
+        let rows = window.start / width..window.end.div_ceil(width);
+
+        // The grid rows from which a block can reach the window's rows.
+        let reach_up = after[0] * height + after[1];
+        let reach_down = before[0] * height + before[1];
+        let first = self.grid_row(rows.start.saturating_sub(reach_up));
+        let end = self.grid_row(rows.end + reach_down);
+        let positions = self.position(plane);
+        let row_positions = self.blocks.grid[2] as u64;
+        let start = positions + first * row_positions;
+        let limit = positions + (end * row_positions).min(self.blocks.positions());
+
+        let mut locator = Locator::new(self.blocks);
+        self.walker(start).walk(limit, |position| {
+            let [d, h, w] = locator.locate(position - positions).at;
+            let columns = w.saturating_sub(before[2])..width.min(w + after[2] + 1);
+            for d in d.saturating_sub(before[0])..depth.min(d + after[0] + 1) {
+                for h in h.saturating_sub(before[1])..height.min(h + after[1] + 1) {
+                    let row = (d * height + h) * width;
+                    let start = window.start.max(row + columns.start);
+                    let end = window.end.min(row + columns.end);
+                    if start < end {
+                        bits::set(words, start - window.start, end - start);
+                    }
+                }
+            }
+        });
+    }
+
+    /// The number of grid rows whose cell lies before this row of the map.
+    fn grid_row(&self, row: usize) -> u64 {
+        let [_, height, _] = self.blocks.map;
+        let [depth, rows, _] = self.blocks.grid;
+        let (d, h) = (row / height, row % height);
+        let before = d.min(depth) * rows + if d < depth { h.min(rows) } else { 0 };
+        before as u64
+    }
+
+    /// Sets a bit at every centre's own cell in the map, and returns their number.
+    pub(crate) fn fill_centers(&self, planes: usize, words: &mut [u64]) -> u64 {
+        words.fill(0);
+        let mut count = 0;
+        let mut walker = self.walker(self.position(0));
+        self.for_each_center(&mut walker, 0..planes, |cell| {
+            bits::set(words, self.center_unit(cell), 1);
+            count += 1;
+        });
+        count
+    }
+
+    /// The unit of the map in which the block's centre lies.
+    pub(crate) fn center_unit(&self, Cell { plane, at }: Cell) -> usize {
+        let shift = match self.blocks.region {
+            Region::Valid => self.blocks.before,
+            Region::Full => [0; 3],
+        };
+        let [_, height, width] = self.blocks.map;
+        let row = (at[0] + shift[0]) * height + at[1] + shift[1];
+        plane * self.plane_bits() + row * width + at[2] + shift[2]
+    }
+
+    /// Visits the centres of a run of planes that the walker has not visited yet; planes are
+    /// counted from the first of the run.
+    #[inline]
+    fn for_each_center(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        mut visit: impl FnMut(Cell),
+    ) {
+        let mut locator = Locator::new(self.blocks);
+        let first = self.position(planes.start);
+        walker.walk(self.position(planes.end), |position| {
+            visit(locator.locate(position - first));
+        });
+    }
+}

@@ -1,0 +1,369 @@
+//! The plan: options x shape, turned into integers once.
+
+use rand_core::Rng;
+
+use crate::bits;
+use crate::block::Blocks;
+use crate::center::{Cell, Locator, next};
+use crate::count::count;
+use crate::dilate::Dilation;
+use crate::error::Buffer;
+use crate::gamma::{self, Gamma};
+use crate::gap::{self, Table};
+use crate::mask::{DENSE, Source};
+use crate::rng::SEGMENT;
+use crate::shape::MAX_AXIS;
+use crate::{Backend, DropBlock, Dropped, Element, Error, Key, Scale, Shape, Sharing};
+
+/// A DropBlock layer for tensors of one shape: everything that can be computed beforehand.
+///
+/// Made by [`DropBlock::plan`], at run time or in a `const`. It holds a table of 4 KiB and no
+/// pointer, and no call changes it, so that threads can share it. All memory that an operation
+/// needs is passed in; on an error nothing has been written.
+///
+/// The stages one by one are [`centers`](Self::centers), [`dilate`](Self::dilate),
+/// [`count`](Self::count) and [`apply`](Self::apply); [`mask`](Self::mask) joins the first two,
+/// [`forward`](Self::forward) and [`backward`](Self::backward) join all.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub(crate) options: DropBlock,
+    pub(crate) shape: Shape,
+    pub(crate) blocks: Blocks,
+    /// Samples and channels of the mask: 1 where they share it.
+    pub(crate) mask_samples: usize,
+    pub(crate) mask_channels: usize,
+    /// The gamma that the table realises, in units of 2^-63.
+    gamma: u64,
+    table: Table,
+}
+
+impl Plan {
+    pub(crate) const fn new(options: &DropBlock, shape: &Shape) -> Result<Self, Error> {
+        let limit = MAX_AXIS as u64;
+        let [d, h, w] = shape.map.size;
+        if d as u64 > limit || h as u64 > limit || w as u64 > limit {
+            return Err(Error::TooLarge { limit });
+        }
+        if let Err(error) = shape.len() {
+            return Err(error);
+        }
+        let blocks =
+            match Blocks::new(&shape.map, &options.block_size, options.alignment, options.region) {
+                Ok(blocks) => blocks,
+                Err(error) => return Err(error),
+            };
+        let asked = match options.gamma {
+            Gamma::Paper { scale } => gamma::paper(&blocks, options.drop_prob, scale),
+            Gamma::Exact => gamma::exact(&blocks, gamma::from_f64(options.drop_prob)),
+            Gamma::Raw(gamma) => gamma::from_f64(gamma),
+        };
+        let (table, gamma) = gap::build(asked);
+        let (share_channels, share_samples) = match options.sharing {
+            Sharing::SampleChannel => (false, false),
+            Sharing::Sample => (true, false),
+            Sharing::Channel => (false, true),
+            Sharing::All => (true, true),
+        };
+        Ok(Self {
+            options: *options,
+            shape: *shape,
+            blocks,
+            mask_samples: if share_samples && shape.samples > 0 { 1 } else { shape.samples },
+            mask_channels: if share_channels && shape.channels > 0 { 1 } else { shape.channels },
+            gamma,
+            table,
+        })
+    }
+
+    /// Returns the options.
+    #[inline]
+    #[must_use]
+    pub const fn options(&self) -> &DropBlock {
+        &self.options
+    }
+
+    /// Returns the shape.
+    #[inline]
+    #[must_use]
+    pub const fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Returns the backend that runs the operations.
+    #[inline]
+    #[must_use]
+    pub const fn backend(&self) -> Backend {
+        self.options.backend
+    }
+
+    /// Returns the number of elements of the tensor.
+    #[inline]
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.shape.samples * self.shape.channels * self.plane()
+    }
+
+    /// Tells whether the tensor has no elements.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the number of units of the mask: fewer than elements if they share it.
+    #[inline]
+    #[must_use]
+    pub const fn units(&self) -> usize {
+        self.mask_planes() * self.plane()
+    }
+
+    /// Returns the number of 64-bit words of a mask: `units / 64`, rounded up.
+    #[inline]
+    #[must_use]
+    pub const fn mask_len(&self) -> usize {
+        bits::words(self.units())
+    }
+
+    /// Returns the number of scale groups: 1, or the mask's samples or maps under
+    /// [`Scale::Sample`] and [`Scale::Channel`].
+    #[inline]
+    #[must_use]
+    pub const fn groups(&self) -> usize {
+        match self.mask_planes().checked_div(self.group_planes()) {
+            Some(groups) => groups,
+            None => 0,
+        }
+    }
+
+    /// Returns gamma as it is really used, after clamping and rounding to the table: the
+    /// long-run rate of centres.
+    #[inline]
+    #[must_use]
+    pub const fn gamma(&self) -> f64 {
+        gamma::to_f64(self.gamma)
+    }
+
+    /// Returns the exact expected fraction of units that are dropped, borders and overlaps
+    /// counted: the mean over the map of `1 - (1 - gamma)^c`, where `c` is the number of
+    /// positions whose block covers the unit.
+    #[inline]
+    #[must_use]
+    pub const fn expected_dropped(&self) -> f64 {
+        gamma::dropped_fraction(&self.blocks, self.gamma)
+    }
+
+    /// Writes the centres: stage 1. Returns how many there are.
+    ///
+    /// * `centers`: [`mask_len`](Self::mask_len) words or more, mask layout; the bit of each
+    ///   block's centre is set, all others are cleared.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if the buffer is too short, [`Error::FirstSample`].
+    pub fn centers(&self, key: Key, centers: &mut [u64]) -> Result<u64, Error> {
+        let source = self.source(key)?;
+        let centers = self.mask_mut(centers)?;
+        if self.is_empty() {
+            return Ok(0);
+        }
+        Ok(source.fill_centers(self.mask_planes(), centers))
+    }
+
+    /// Writes centres that are drawn from a generator of the caller, one 32-bit word a draw.
+    /// Returns how many there are.
+    ///
+    /// * `centers`: [`mask_len`](Self::mask_len) words or more, mask layout.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if the buffer is too short.
+    ///
+    /// # Value stability
+    ///
+    /// Only what the generator promises; positions are visited in the order of the mask.
+    pub fn centers_from_rng<R: Rng + ?Sized>(
+        &self,
+        rng: &mut R,
+        centers: &mut [u64],
+    ) -> Result<u64, Error> {
+        let source = self.source(Key::new(0))?;
+        let centers = self.mask_mut(centers)?;
+        centers.fill(0);
+        let mut count = 0;
+        let mut locator = Locator::new(&self.blocks);
+        let positions = self.mask_planes() as u64 * self.blocks.positions();
+        let mut base = 0;
+        while base < positions {
+            let end = (positions - base).min(u64::from(SEGMENT)) as u32;
+            let mut center = next(&self.table, rng, 0, end);
+            while center < end {
+                let cell: Cell = locator.locate(base + u64::from(center));
+                bits::set(centers, source.center_unit(cell), 1);
+                count += 1;
+                center = next(&self.table, rng, center + 1, end);
+            }
+            base += u64::from(SEGMENT);
+        }
+        Ok(count)
+    }
+
+    /// Expands centres to the mask of their blocks, in place: stage 2. Blocks of centres that
+    /// lie outside the valid region are clipped at the border.
+    ///
+    /// * `mask`: [`mask_len`](Self::mask_len) words or more, mask layout; bits past the last
+    ///   unit are left as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if the buffer is too short.
+    pub fn dilate(&self, mask: &mut [u64]) -> Result<(), Error> {
+        let mask = self.mask_mut(mask)?;
+        Dilation::from_reach(self.blocks.map, self.blocks.before, self.blocks.after, self.backend())
+            .dilate_bits_in_place(self.mask_planes(), mask)
+    }
+
+    /// Writes the mask: stages 1 and 2. Returns how many units are dropped.
+    ///
+    /// * `mask`: [`mask_len`](Self::mask_len) words or more; bit `i` of word `j` is unit
+    ///   `64 j + i`, plane by plane and row by row whatever the tensor's layout; 1 = dropped.
+    ///   Bits past the last unit are cleared, words past `mask_len` left as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if the buffer is too short, [`Error::FirstSample`].
+    ///
+    /// # Value stability
+    ///
+    /// Version 1: the bits for the same plan and key never change, on any machine.
+    pub fn mask(&self, key: Key, mask: &mut [u64]) -> Result<Dropped, Error> {
+        let source = self.source(key)?;
+        let mask = self.mask_mut(mask)?;
+        if self.drops_nothing() {
+            mask.fill(0);
+        } else {
+            source.fill(self.mask_planes(), mask);
+        }
+        self.count(mask)
+    }
+
+    /// Counts the dropped units of a mask.
+    ///
+    /// * `mask`: [`mask_len`](Self::mask_len) words or more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if the buffer is too short.
+    pub fn count(&self, mask: &[u64]) -> Result<Dropped, Error> {
+        let mask = self.mask_ref(mask)?;
+        Ok(self.dropped_in(mask, 0, 0..self.units()))
+    }
+
+    /// Counts the dropped units of one scale group: the whole mask, a sample or a map.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if the buffer is too short, [`Error::Group`] if there is no such group.
+    pub fn count_group(&self, mask: &[u64], group: usize) -> Result<Dropped, Error> {
+        let mask = self.mask_ref(mask)?;
+        let groups = self.groups();
+        if group >= groups {
+            return Err(Error::Group { groups, given: group });
+        }
+        let units = self.group_planes() * self.plane();
+        Ok(self.dropped_in(mask, 0, group * units..(group + 1) * units))
+    }
+
+    /// Returns the scale of kept units in a group of which so much is dropped; fixed scales do
+    /// not depend on it.
+    #[inline]
+    #[must_use]
+    pub fn scale<T: Element>(&self, group: &Dropped) -> T {
+        match self.options.scale {
+            Scale::Tensor | Scale::Sample | Scale::Channel => group.scale(),
+            Scale::Fixed => {
+                let kept = gamma::ONE - gamma::from_f64(self.options.drop_prob);
+                T::from_ratio(gamma::ONE, kept)
+            }
+            Scale::None => T::ONE,
+        }
+    }
+
+    // Geometry and checks for the operations.
+
+    pub(crate) const fn plane(&self) -> usize {
+        let [d, h, w] = self.blocks.map;
+        d * h * w
+    }
+
+    pub(crate) const fn mask_planes(&self) -> usize {
+        self.mask_samples * self.mask_channels
+    }
+
+    /// The number of planes of the mask that share a scale.
+    pub(crate) const fn group_planes(&self) -> usize {
+        match self.options.scale {
+            Scale::Tensor | Scale::Fixed | Scale::None => self.mask_planes(),
+            Scale::Sample => self.mask_channels,
+            Scale::Channel => 1,
+        }
+    }
+
+    pub(crate) const fn drops_nothing(&self) -> bool {
+        self.gamma == 0 || self.is_empty()
+    }
+
+    pub(crate) fn dropped_in(
+        &self,
+        bits: &[u64],
+        at: usize,
+        units: core::ops::Range<usize>,
+    ) -> Dropped {
+        Dropped {
+            count: count(self.backend(), bits, units.start - at..units.end - at),
+            of: units.len() as u64,
+        }
+    }
+
+    pub(crate) fn source(&self, key: Key) -> Result<Source<'_>, Error> {
+        let per_sample = match self.options.sharing {
+            Sharing::SampleChannel | Sharing::Sample => self.mask_channels as u64,
+            Sharing::Channel | Sharing::All => 0,
+        };
+        // The number of the last position, and a segment more, must fit in 64 bits.
+        let positions = self.blocks.positions();
+        let own = self.mask_planes() as u64 * positions + u64::from(SEGMENT);
+        let limit = (u64::MAX - own).checked_div(per_sample * positions);
+        if let Some(limit) = limit
+            && key.first_sample > limit
+        {
+            return Err(Error::FirstSample { limit, given: key.first_sample });
+        }
+        Ok(Source {
+            blocks: &self.blocks,
+            table: &self.table,
+            streams: key.streams(),
+            first_plane: key.first_sample.wrapping_mul(per_sample),
+            dense: self.gamma() > DENSE,
+            backend: self.backend(),
+        })
+    }
+
+    pub(crate) fn mask_mut<'m>(&self, mask: &'m mut [u64]) -> Result<&'m mut [u64], Error> {
+        let given = mask.len();
+        let needed = self.mask_len();
+        mask.get_mut(..needed).ok_or(Error::Length { buffer: Buffer::Mask, needed, given })
+    }
+
+    pub(crate) fn mask_ref<'m>(&self, mask: &'m [u64]) -> Result<&'m [u64], Error> {
+        let needed = self.mask_len();
+        mask.get(..needed).ok_or(Error::Length { buffer: Buffer::Mask, needed, given: mask.len() })
+    }
+
+    pub(crate) fn check_tensor(&self, buffer: Buffer, given: usize) -> Result<(), Error> {
+        let needed = self.len();
+        if given == needed {
+            return Ok(());
+        }
+        Err(Error::Length { buffer, needed, given })
+    }
+}

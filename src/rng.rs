@@ -1,0 +1,121 @@
+//! Where randomness comes from: a key, and from it one generator per segment of positions.
+//!
+//! Value-stable as version 1; [`crate::reference`] says the same in plain code.
+
+use rand_xoshiro::Xoshiro128PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+
+/// The number of positions that share a generator.
+pub(crate) const SEGMENT: u32 = 4096;
+
+/// Names one mask among all that a training run draws.
+///
+/// A mask is a pure function of the key and the plan: the forward pass, the backward pass,
+/// another thread or another machine draws the same bits from the same key.
+///
+/// ```
+/// use dropblock::Key;
+/// let seed = 2024;
+/// let key = Key::new(seed).step(17).layer(3);
+/// // The second half of a batch of 64, on another machine:
+/// let shard = key.first_sample(32);
+/// # assert_ne!(key, shard);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub(crate) seed: u64,
+    pub(crate) step: u64,
+    pub(crate) layer: u64,
+    pub(crate) first_sample: u64,
+}
+
+impl Key {
+    /// A key for step 0, layer 0, first sample 0. Any seed is as good as any other.
+    #[inline]
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self { seed, step: 0, layer: 0, first_sample: 0 }
+    }
+
+    /// Sets the training step, so that each step draws new masks.
+    #[inline]
+    #[must_use]
+    pub const fn step(mut self, step: u64) -> Self {
+        self.step = step;
+        self
+    }
+
+    /// Sets the layer, so that layers of the same shape draw different masks.
+    #[inline]
+    #[must_use]
+    pub const fn layer(mut self, layer: u64) -> Self {
+        self.layer = layer;
+        self
+    }
+
+    /// Sets the index in the whole batch of the tensor's first sample, for a batch that is
+    /// split over calls, threads or machines. The shards' masks together are the whole mask.
+    #[inline]
+    #[must_use]
+    pub const fn first_sample(mut self, sample: u64) -> Self {
+        self.first_sample = sample;
+        self
+    }
+
+    /// Hashes seed, step and layer to 128 bits.
+    pub(crate) const fn streams(&self) -> Streams {
+        // The first digits of pi, as good as any.
+        let (mut a, mut b) = (0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344);
+        let words = [self.seed, self.step, self.layer];
+        let mut i = 0;
+        while i < words.len() {
+            let hashed = hash(words[i]);
+            a = mix(hashed.wrapping_add(a));
+            b = mix(hashed ^ b);
+            i += 1;
+        }
+        Streams { a: a & !1, b: b | 1 }
+    }
+}
+
+/// The generators of one key, one for each segment of [`SEGMENT`] positions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Streams {
+    /// Even, and `b` odd, so that no segment makes both halves of the state 0: that would take
+    /// `hash(segment)` to equal both `-a` and `b`.
+    a: u64,
+    b: u64,
+}
+
+impl Streams {
+    /// The state of the segment's generator. The index is hashed before it is added, or
+    /// neighbouring segments would share words of their states.
+    #[inline]
+    pub(crate) const fn state(&self, segment: u64) -> [u32; 4] {
+        let hashed = hash(segment);
+        let a = mix(hashed.wrapping_add(self.a));
+        let b = mix(hashed ^ self.b);
+        [a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]
+    }
+
+    #[inline]
+    pub(crate) fn generator(&self, segment: u64) -> Xoshiro128PlusPlus {
+        let mut seed = [0; 16];
+        for (bytes, word) in seed.chunks_exact_mut(4).zip(self.state(segment)) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        Xoshiro128PlusPlus::from_seed(seed)
+    }
+}
+
+/// One output of SplitMix64 (Steele, Lea, Flood 2014) seeded with `word`.
+const fn hash(word: u64) -> u64 {
+    mix(word.wrapping_add(0x9e37_79b9_7f4a_7c15))
+}
+
+/// The finaliser of SplitMix64, a bijection.
+const fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
