@@ -28,17 +28,19 @@ mod simd;
 /// use dropblock::{BlockSize, Dilation, Map};
 ///
 /// let dilation = Dilation::new(Map::hw(4, 6), BlockSize::uniform(3))?;
-/// let mut map = *b"......\
-///                  .#....\
-///                  ......\
-///                  .....#";
-/// # map.iter_mut().for_each(|cell| *cell = u8::from(*cell == b'#'));
+/// let mut map = [
+///     0, 0, 0, 0, 0, 0,
+///     0, 5, 0, 0, 0, 0,
+///     0, 0, 0, 0, 0, 0,
+///     0, 0, 0, 0, 0, 9,
+/// ];
 /// dilation.dilate_in_place(&mut map)?;
-/// # map.iter_mut().for_each(|cell| *cell = if *cell == 1 { b'#' } else { b'.' });
-/// assert_eq!(&map, b"###...\
-///                    ###...\
-///                    ###.##\
-///                    ....##");
+/// assert_eq!(map, [
+///     5, 5, 5, 0, 0, 0,
+///     5, 5, 5, 0, 0, 0,
+///     5, 5, 5, 0, 9, 9,
+///     0, 0, 0, 0, 9, 9,
+/// ]);
 /// # Ok::<(), dropblock::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
