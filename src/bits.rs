@@ -35,6 +35,15 @@ pub(crate) fn load(words: &[u64], bit: usize) -> u64 {
 #[inline]
 pub(crate) fn set(words: &mut [u64], bit: usize, len: usize) {
     let (mut index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
+    if len <= WORD_BITS
+        && let Some([first, second, ..]) = words.get_mut(index..)
+    {
+        // Always two words: whether a run crosses into the second cannot be predicted.
+        let mask = low(len);
+        *first |= mask << shift;
+        *second |= mask >> 1 >> (WORD_BITS - 1 - shift);
+        return;
+    }
     let mut mask = low(len) << shift;
     let mut done = WORD_BITS - shift;
     loop {

@@ -13,9 +13,35 @@ use crate::dilate::{Dilation, spread_bits_up};
 use crate::gap::Table;
 use crate::rng::Streams;
 
-/// Above this gamma single bits are drawn and dilated along rows too: runs would overlap so
-/// much that drawing them costs more than the doubling (`benches/floor.rs`, `dense`).
-pub(crate) const DENSE: f64 = 1.0 / 32.0;
+/// How whole planes are filled. The bits do not depend on it.
+///
+/// | method | a centre sets | then doubling along |
+/// | --- | --- | --- |
+/// | `Blocks` | the rows of its block | nothing |
+/// | `Runs` | the first row of its block | columns, depth |
+/// | `Bits` | its own bit | rows, columns, depth |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Blocks,
+    Runs,
+    Bits,
+}
+
+impl Method {
+    /// The cheapest by `cargo bench --bench floor -- mask`: setting a run costs about as much as
+    /// doubling a word or two, so blocks are drawn while there is less than one of their rows
+    /// for every 32 units, and runs while they do not overlap much.
+    pub(crate) const fn choose(blocks: &Blocks, gamma: f64) -> Self {
+        let rows = blocks.positions() as f64 * blocks.block[0] as f64 * blocks.block[1] as f64;
+        if gamma * rows < blocks.units() as f64 / 32.0 {
+            Self::Blocks
+        } else if gamma < 1.0 / 32.0 {
+            Self::Runs
+        } else {
+            Self::Bits
+        }
+    }
+}
 
 /// The bits of a tile that is worked on at a time: small enough for the first cache.
 const TILE_BITS: usize = 1 << 16;
@@ -28,7 +54,7 @@ pub(crate) struct Source<'a> {
     pub(crate) streams: Streams,
     /// The plane of the whole batch with which plane 0 of the mask begins.
     pub(crate) first_plane: u64,
-    pub(crate) dense: bool,
+    pub(crate) method: Method,
     pub(crate) backend: Backend,
 }
 
@@ -95,24 +121,38 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Fills whole planes: a run per centre along the row, then the dilation of the other axes.
+    /// Fills whole planes.
     fn fill_planes(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
         words.fill(0);
         let (before, after) = self.blocks.spread();
-        let [_, height, width] = self.blocks.map;
+        let [depth, height, width] = self.blocks.map;
         let plane_bits = self.plane_bits();
-        let (reach_before, reach_after) = if self.dense { (0, 0) } else { (before[2], after[2]) };
-        self.for_each_center(walker, planes.clone(), |Cell { plane, at: [d, h, w] }| {
+        let len = planes.len() * plane_bits;
+        if self.method == Method::Blocks {
+            return self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
+                let start = w.saturating_sub(before[2]);
+                let run = width.min(w + after[2] + 1) - start;
+                let rows = h.saturating_sub(before[1])..height.min(h + after[1] + 1);
+                for d in d.saturating_sub(before[0])..depth.min(d + after[0] + 1) {
+                    let slice = plane * plane_bits + d * height * width + start;
+                    for h in rows.clone() {
+                        bits::set(words, slice + h * width, run);
+                    }
+                }
+            });
+        }
+        let bits = self.method == Method::Bits;
+        let (reach_before, reach_after) = if bits { (0, 0) } else { (before[2], after[2]) };
+        self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
             let row = plane * plane_bits + (d * height + h) * width;
             let start = w.saturating_sub(reach_before);
             let end = width.min(w + reach_after + 1);
             bits::set(words, row + start, end - start);
         });
-        let len = planes.len() * plane_bits;
         match self.blocks.region {
             Region::Valid => {
                 // No block crosses a border, so all planes are one line.
-                if self.dense {
+                if bits {
                     spread_bits_up(self.backend, words, 0..len, after[2], 1);
                 }
                 spread_bits_up(self.backend, words, 0..len, after[1], width);
@@ -120,7 +160,7 @@ impl<'a> Source<'a> {
             }
             Region::Full => {
                 let dilation = Dilation::from_reach(self.blocks.map, before, after, self.backend);
-                if self.dense {
+                if bits {
                     dilation.spread_bit_rows(words, len);
                 }
                 dilation.spread_bit_cols(words, len);

@@ -10,7 +10,7 @@ use crate::dilate::Dilation;
 use crate::error::Buffer;
 use crate::gamma::{self, Gamma};
 use crate::gap::{self, Table};
-use crate::mask::{DENSE, Source};
+use crate::mask::{Method, Source};
 use crate::rng::SEGMENT;
 use crate::shape::MAX_AXIS;
 use crate::{Backend, DropBlock, Dropped, Element, Error, Key, Scale, Shape, Sharing};
@@ -343,7 +343,7 @@ impl Plan {
             table: &self.table,
             streams: key.streams(),
             first_plane: key.first_sample.wrapping_mul(per_sample),
-            dense: self.gamma() > DENSE,
+            method: Method::choose(&self.blocks, self.gamma()),
             backend: self.backend(),
         })
     }

@@ -137,7 +137,7 @@ fn exact_gamma(layer: &DropBlock, shape: &Shape) -> u64 {
 /// A unit is kept if no position whose block covers it is a centre. Along an axis the number
 /// of such positions rises by one a step to a plateau and falls again; the probability to be
 /// kept is `(1 - gamma)^(c_d * c_h * c_w)`. Powers along depth and height are formed by one
-/// product after the other; along the width, [`power`] and [`sum_of_powers`] give the sum of
+/// product after the other; along the width, `power` and `sum_of_powers` give the sum of
 /// the rising slope, of the falling slope and of the plateau. All products round down, so the
 /// order of operations belongs to the definition.
 #[must_use]

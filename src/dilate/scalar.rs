@@ -10,7 +10,10 @@ pub(super) fn or_up(bits: &mut [u64], range: Range<usize>, shift: usize) {
     // From the top, so that no word is read after it was written.
     or_masked(bits, span.tail, |bits, i| from_below(bits, i, shift));
     for i in span.whole.rev() {
-        or_masked(bits, Some((i, !0)), |bits, i| from_below(bits, i, shift));
+        let or = from_below(bits, i, shift);
+        if let Some(word) = bits.get_mut(i) {
+            *word |= or;
+        }
     }
     or_masked(bits, span.head, |bits, i| from_below(bits, i, shift));
 }
@@ -47,11 +50,9 @@ pub(super) fn from_below(bits: &[u64], index: usize, shift: usize) -> u64 {
     let Some(index) = index.checked_sub(words) else {
         return 0;
     };
-    let high = word(bits, index) << shift;
-    match index.checked_sub(1) {
-        Some(below) if shift > 0 => high | word(bits, below) >> (WORD_BITS - shift),
-        _ => high,
-    }
+    // In two steps, so that a shift by a whole word gives 0; word -1 is outside, hence 0.
+    let below = word(bits, index.wrapping_sub(1)) >> 1 >> (WORD_BITS - 1 - shift);
+    word(bits, index) << shift | below
 }
 
 /// The word `index` of the bits shifted down.
