@@ -246,9 +246,16 @@ pub fn centers(key: &Key, table: &[u32; 1024], start: u64, end: u64, mut visit: 
     }
 }
 
+/// Returns the number of units of the mask: samples x channels (1 where shared) x map.
+#[must_use]
+pub fn units(layer: &DropBlock, shape: &Shape) -> usize {
+    let [samples, channels] = mask_planes(layer, shape);
+    shape.map().size().iter().product::<usize>() * samples * channels
+}
+
 /// Writes the mask: Algorithm 1, lines 4 to 6. `mask[i]` tells whether unit `i` is dropped.
 ///
-/// * `mask`: the units of the mask: samples x channels (1 where shared) x map.
+/// * `mask`: [`units`] long.
 ///
 /// # Panics
 ///

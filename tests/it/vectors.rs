@@ -1,0 +1,53 @@
+//! The golden vectors: the files are what the generator program prints, and every backend
+//! gives what the files say.
+
+use dropblock::{Backend, Error};
+
+#[path = "../../examples/vectors.rs"]
+#[allow(unreachable_pub, reason = "a program, included as a module")]
+mod program;
+
+use program::{cases, fnv, input, output_bytes};
+
+const MASKS: &str = include_str!("../vectors/masks.txt");
+
+#[test]
+fn files_are_what_the_program_writes() -> Result<(), Error> {
+    assert!(program::masks()? == MASKS, "masks.txt: run `cargo run --example vectors`");
+    assert!(program::streams() == include_str!("../vectors/streams.txt"), "streams.txt");
+    assert!(program::tables() == include_str!("../vectors/tables.txt"), "tables.txt");
+    Ok(())
+}
+
+/// The value of a line `name = value` in a block of the file.
+fn value<'a>(block: &'a str, name: &str) -> Option<&'a str> {
+    block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "))
+}
+
+#[test]
+fn every_backend_gives_what_the_file_says() -> Result<(), Error> {
+    let blocks: Vec<&str> = MASKS.split("\n\n").skip(1).collect();
+    let cases = cases()?;
+    assert_eq!(blocks.len(), cases.len());
+    for (case, block) in cases.iter().zip(blocks) {
+        for &backend in Backend::ALL {
+            let plan = case.layer.with_backend(backend)?.plan(case.shape)?;
+            let mut mask = vec![!0; plan.mask_len()];
+            let mut y = input(plan.len());
+            let dropped = plan.forward_in_place(case.key, &mut y, Some(&mut mask))?;
+            let mut bytes: Vec<u8> = mask.iter().flat_map(|word| word.to_le_bytes()).collect();
+            bytes.truncate(plan.units().div_ceil(8));
+            let check = |name: &str, given: String| {
+                assert_eq!(value(block, name), Some(&*given), "{name}, {backend}, {block}");
+            };
+            check("units", plan.units().to_string());
+            check("dropped", dropped.count.to_string());
+            check("mask_fnv", format!("{:016x}", fnv(&bytes)));
+            check("output_fnv", format!("{:016x}", fnv(&output_bytes(&y))));
+            if value(block, "mask").is_some() {
+                check("mask", bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+            }
+        }
+    }
+    Ok(())
+}
