@@ -1,5 +1,6 @@
 //! All integration tests in one binary.
 
 mod case;
+mod refusals;
 mod suite;
 mod vectors;
