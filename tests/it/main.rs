@@ -1,6 +1,8 @@
 //! All integration tests in one binary.
 
 mod case;
+mod dilation;
 mod refusals;
 mod suite;
+mod theorems;
 mod vectors;

@@ -1,0 +1,201 @@
+//! Special cases that are theorems.
+
+use dropblock::{
+    Alignment, Backend, DropBlock, Dropped, Element, Error, Gamma, Key, Layout, Plan, Region,
+    Scale, Shape, Sharing,
+};
+use proptest::prelude::*;
+
+use crate::case::{Case, bits_of, cases, tensor};
+
+fn mask(plan: &Plan, key: Key) -> Result<Vec<u64>, Error> {
+    let mut mask = vec![0; plan.mask_len()];
+    plan.mask(key, &mut mask)?;
+    Ok(mask)
+}
+
+fn bit(mask: &[u64], unit: usize) -> bool {
+    mask[unit / 64] >> (unit % 64) & 1 == 1
+}
+
+#[test]
+fn block_of_the_map_drops_whole_planes() -> Result<(), Error> {
+    for block in [13, 14, 500] {
+        let layer = DropBlock::new(block, 0.3)?.with_gamma(Gamma::Exact)?;
+        let plan = layer.plan(Shape::nchw(20, 30, 11, 13))?;
+        // Every unit is covered by one position: gamma is the drop probability.
+        assert!((plan.gamma() - 0.3).abs() < 1e-9);
+        let mask = mask(&plan, Key::new(3))?;
+        let planes = (0..600).filter(|plane| {
+            let dropped = (0..143).filter(|unit| bit(&mask, plane * 143 + unit)).count();
+            assert!(dropped == 0 || dropped == 143);
+            dropped > 0
+        });
+        // 600 planes: standard deviation 11.2.
+        assert!((180 - 5 * 12..180 + 5 * 12).contains(&planes.count()));
+    }
+    Ok(())
+}
+
+#[test]
+fn block_of_one_is_dropout() -> Result<(), Error> {
+    for gamma in [Gamma::Paper { scale: 1.0 }, Gamma::Exact] {
+        for region in [Region::Valid, Region::Full] {
+            let layer = DropBlock::new(1, 0.1)?.with_gamma(gamma)?.with_region(region);
+            let plan = layer.plan(Shape::nchw(3, 5, 17, 19))?;
+            assert!((plan.gamma() - 0.1).abs() < 1e-9);
+            assert!((plan.expected_dropped() - 0.1).abs() < 1e-9);
+            let mut centers = vec![0; plan.mask_len()];
+            plan.centers(Key::new(4), &mut centers)?;
+            assert_eq!(mask(&plan, Key::new(4))?, centers);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn alignment_moves_centers_not_valid_masks() -> Result<(), Error> {
+    for block in 1..9 {
+        for (region, same) in [(Region::Valid, true), (Region::Full, block % 2 == 1)] {
+            let plan = |alignment| {
+                let layer = DropBlock::new(block, 0.3)?.with_region(region);
+                layer.with_alignment(alignment).plan(Shape::nchw(4, 8, 15, 16))
+            };
+            let before = mask(&plan(Alignment::Before)?, Key::new(5))?;
+            let after = mask(&plan(Alignment::After)?, Key::new(5))?;
+            assert_eq!(before == after, same, "{block} {region:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_to_drop_changes_nothing() -> Result<(), Error> {
+    let layer = DropBlock::new(7, 0.4)?;
+    let shape = Shape::nchw(2, 3, 14, 14);
+    let x = tensor(shape.len()?);
+    for layer in
+        [layer.inference(), layer.with_scale(Scale::Fixed).inference(), DropBlock::new(7, 0.0)?]
+    {
+        let plan = layer.plan(shape)?;
+        let (mut y, mut z) = (vec![1.0; x.len()], x.clone());
+        let mut mask = vec![!0; plan.mask_len()];
+        let nothing = Dropped { count: 0, of: plan.units() as u64 };
+        assert_eq!(plan.forward(Key::new(1), &x, &mut y, Some(&mut mask))?, nothing);
+        assert_eq!(plan.forward_in_place(Key::new(1), &mut z, None)?, nothing);
+        assert_eq!((bits_of(&y), bits_of(&z)), (bits_of(&x), bits_of(&x)));
+        assert!(mask.iter().all(|&word| word == 0));
+        assert_eq!(plan.expected_dropped(), 0.0);
+    }
+    Ok(())
+}
+
+fn everything_dropped<T: Element>(nan: T) -> Result<(), Error> {
+    for scale in [Scale::Tensor, Scale::Sample, Scale::Channel, Scale::Fixed] {
+        let layer = DropBlock::new(3, 1.0)?.with_gamma(Gamma::Exact)?.with_scale(scale);
+        let plan = layer.plan(Shape::nchw(2, 3, 9, 8))?;
+        let mut x = vec![nan; plan.len()];
+        let dropped = plan.forward_in_place(Key::new(1), &mut x, None)?;
+        assert_eq!(dropped.count, dropped.of);
+        assert_eq!(plan.scale::<T>(&dropped), T::ZERO);
+        assert!(x.iter().all(|&x| x == T::ZERO));
+    }
+    Ok(())
+}
+
+#[test]
+fn everything_dropped_gives_zeros() -> Result<(), Error> {
+    everything_dropped(f32::NAN)?;
+    everything_dropped(f64::INFINITY)
+}
+
+/// Scaling over any group of any shared mask preserves the sum of a tensor of ones.
+#[test]
+fn the_mean_is_preserved() -> Result<(), Error> {
+    for sharing in [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All] {
+        for scale in [Scale::Tensor, Scale::Sample, Scale::Channel] {
+            let layer = DropBlock::new(5, 0.2)?.with_sharing(sharing).with_scale(scale);
+            let plan = layer.plan(Shape::nhwc(3, 28, 29, 4))?;
+            let mut x = vec![1.0_f64; plan.len()];
+            let mut bits = vec![0; plan.mask_len()];
+            plan.forward_in_place(Key::new(6), &mut x, Some(&mut bits))?;
+            let sum: f64 = x.iter().sum();
+            let len = plan.len() as f64;
+            assert!((sum - len).abs() < 1e-9 * len, "{sharing:?} {scale:?}: {sum} of {len}");
+        }
+    }
+    Ok(())
+}
+
+/// Forward and backward are one linear map, which is its own transpose: <f(x), g> = <x, b(g)>.
+#[test]
+fn backward_is_the_gradient_of_forward() -> Result<(), Error> {
+    for scale in [Scale::Tensor, Scale::Sample, Scale::Channel, Scale::Fixed, Scale::None] {
+        let layer = DropBlock::new(3, 0.3)?.with_scale(scale);
+        let plan = layer.plan(Shape::nchw(3, 4, 9, 11))?;
+        let key = Key::new(8).step(2);
+        let x: Vec<f64> = (0..plan.len()).map(|i| (i as f64 * 0.7).sin()).collect();
+        let g: Vec<f64> = (0..plan.len()).map(|i| (i as f64 * 1.3).cos()).collect();
+        let (mut y, mut dx) = (x.clone(), g.clone());
+        let dropped = plan.forward_in_place(key, &mut y, None)?;
+        plan.backward_in_place(key, &dropped, &mut dx)?;
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        assert!((dot(&y, &g) - dot(&x, &dx)).abs() < 1e-9);
+        // And element by element: dx is g where y is not 0, scaled alike.
+        for ((y, x), (dx, g)) in y.iter().zip(&x).zip(dx.iter().zip(&g)) {
+            assert!((y * g - dx * x).abs() < 1e-12);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(crate::suite::cases()))]
+
+    #[test]
+    fn f64_equals_the_reference(case in cases()) {
+        let expected = case.expected_mask();
+        let x: Vec<f64> = tensor(case.plan(Backend::Scalar).len()).into_iter().map(f64::from).collect();
+        let bits = |x: &[f64]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        for &backend in Backend::ALL {
+            let mut y = vec![f64::NAN; x.len()];
+            prop_assert!(case.plan(backend).forward(case.key, &x, &mut y, None).is_ok());
+            prop_assert_eq!(bits(&y), bits(&case.expected(&expected, &x)));
+        }
+    }
+
+    #[test]
+    fn layouts_agree(case in cases()) {
+        let other = Case { shape: Shape::new(
+            case.shape.samples(),
+            case.shape.channels(),
+            case.shape.map(),
+            match case.shape.layout() {
+                Layout::ChannelsFirst => Layout::ChannelsLast,
+                _ => Layout::ChannelsFirst,
+            },
+        ), ..case };
+        let one = mask(&case.plan(Backend::Simd), case.key);
+        prop_assert_eq!(one, mask(&other.plan(Backend::Simd), case.key));
+    }
+}
+
+#[test]
+fn plans_are_shared_by_threads_and_built_in_constants() -> Result<(), Error> {
+    const PLAN: Plan = match DropBlock::new(7, 0.1) {
+        Ok(layer) => match layer.plan(Shape::nchw(2, 16, 14, 14)) {
+            Ok(plan) => plan,
+            Err(_) => panic!("shape"),
+        },
+        Err(_) => panic!("options"),
+    };
+    let plan = DropBlock::new(7, 0.1)?.plan(Shape::nchw(2, 16, 14, 14))?;
+    let expected = mask(&plan, Key::new(1))?;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| mask(&PLAN, Key::new(1)))).collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap_or(Ok(Vec::new())), Ok(expected.clone()));
+        }
+    });
+    Ok(())
+}
