@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
+#![forbid(unsafe_code)]
 #![deny(
     clippy::std_instead_of_core,
     clippy::std_instead_of_alloc,

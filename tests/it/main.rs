@@ -3,6 +3,7 @@
 mod case;
 mod dilation;
 mod refusals;
+mod statistics;
 mod suite;
 mod theorems;
 mod vectors;
