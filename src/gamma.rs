@@ -23,7 +23,8 @@ pub enum Gamma {
         scale: f64,
     },
     /// The gamma whose expected dropped fraction is the drop probability, with borders and
-    /// overlaps counted. Computed in integers, equal on every machine.
+    /// overlaps counted, to within the rounding of the table of gaps (2^-32). Computed in
+    /// integers, equal on every machine.
     Exact,
     /// This value, in `[0, 1]`, as it is. The drop probability then only serves
     /// [`Scale::Fixed`](crate::Scale::Fixed).
