@@ -1,6 +1,6 @@
 //! One suite for all backends: the macro at the end stamps it out for each.
 
-use dropblock::{Backend, Layout, Plan, Shape};
+use dropblock::{Backend, DropBlock, Gamma, Key, Layout, Map, Plan, Shape};
 
 use crate::case::{Case, bits_of, count, draw, guarded, guarded_words, pack, tensor};
 
@@ -62,6 +62,26 @@ pub(crate) fn check(backend: Backend, case: &Case) {
     check_shards(case, &plan, &words);
 }
 
+/// Lengths one below, at and one above each size at which the code changes its way: the lanes of
+/// a vector, a word, 16 vectors, a segment, the chunk on the stack, a tile. As one long map, as
+/// rows of 7, and as planes of one unit.
+pub(crate) fn check_boundaries(backend: Backend) {
+    for size in [4, 8, 16, 32, 64, 256, 4096, 16_384, 65_536] {
+        for len in size - 1..=size + 1 {
+            let shapes = [(1, Map::l(len)), (1, Map::hw(len.div_ceil(7), 7)), (len, Map::l(1))];
+            for (channels, map) in shapes {
+                for (block, gamma) in [(3, 0.01), (2, 0.2)] {
+                    let layer = DropBlock::new(block, 0.1)
+                        .and_then(|layer| layer.with_gamma(Gamma::Raw(gamma)))
+                        .unwrap_or_else(|error| panic!("{error}"));
+                    let shape = Shape::new(1, channels, map, Layout::ChannelsFirst);
+                    check(backend, &Case { layer, shape, key: Key::new(3), first_sample: 0 });
+                }
+            }
+        }
+    }
+}
+
 /// The samples one by one, under their own keys, give the parts of the whole mask.
 fn check_shards(case: &Case, plan: &Plan, words: &[u64]) {
     let (samples, channels) = (case.shape.samples(), case.shape.channels());
@@ -87,6 +107,11 @@ macro_rules! suite {
     ($($backend:ident: $variant:ident;)*) => {$(
         mod $backend {
             use proptest::prelude::*;
+
+            #[test]
+            fn every_boundary_of_lane_word_segment_and_tile() {
+                crate::suite::check_boundaries(dropblock::Backend::$variant);
+            }
 
             proptest! {
                 #![proptest_config(ProptestConfig::with_cases(crate::suite::cases()))]
