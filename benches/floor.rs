@@ -162,8 +162,8 @@ fn bench(problem: &Problem, budget: Duration, filter: Option<&str>) {
     };
     let [d, h, w] = problem.shape.map().size();
     let shape = format!(
-        "{:?} {}x{}x{d}x{h}x{w}{}",
-        problem.shape.layout(),
+        "{} {}x{}x{d}x{h}x{w}{}",
+        if problem.shape.strides()[4] == 1 { "ChannelsFirst" } else { "ChannelsLast" },
         problem.shape.samples(),
         problem.shape.channels(),
         problem.name

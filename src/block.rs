@@ -146,6 +146,13 @@ impl Blocks {
         product(&self.map)
     }
 
+    /// The number of positions along an axis whose block covers the index.
+    pub(crate) fn cover(&self, axis: usize, index: usize) -> u64 {
+        let (before, after) = self.spread();
+        let last = (index + before[axis]).min(self.grid[axis].saturating_sub(1));
+        (last + 1).saturating_sub(index.saturating_sub(after[axis])) as u64
+    }
+
     /// How far a block reaches `(before, after)` the cell that stands for its position: the
     /// first corner under `Valid` (positions are numbered by it), the centre under `Full`.
     pub(crate) const fn spread(&self) -> ([usize; 3], [usize; 3]) {

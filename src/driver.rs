@@ -4,7 +4,7 @@
 //! one it is generated in a small chunk on the stack, a tile at a time: once where the scale is
 //! known beforehand or follows from the tile itself, twice where it follows from more.
 
-use crate::apply::Tensor;
+use crate::apply::{Factors, Tensor};
 use crate::bits::WORD_BITS;
 use crate::error::Buffer;
 use crate::mask::Source;
@@ -17,7 +17,7 @@ const CHUNK: usize = 256;
 impl Plan {
     /// Forward pass from `x` to `y`.
     ///
-    /// * `x`, `y`: [`len`](Self::len) elements in the plan's layout. Every element of `y` is
+    /// * `x`, `y`: [`extent`](Self::extent) elements in the plan's layout. Every element of `y` is
     ///   written.
     /// * `mask`: `Some` of [`mask_len`](Self::mask_len) words or more, which then hold the mask;
     ///   or `None`, to use no memory but 2 KiB of stack. With [`Scale::Tensor`] the mask is then
@@ -71,7 +71,7 @@ impl Plan {
     ///
     /// * `key`: the key of the forward pass.
     /// * `dropped`: what the forward pass returned; [`Scale::Tensor`] takes its scale from it.
-    /// * `dy`, `dx`: [`len`](Self::len) elements in the plan's layout.
+    /// * `dy`, `dx`: [`extent`](Self::extent) elements in the plan's layout.
     ///
     /// With the mask still at hand, [`apply`](Self::apply) does the same without drawing.
     ///
@@ -113,7 +113,7 @@ impl Plan {
     ///   [`dilate`](Self::dilate) or the caller.
     /// * `dropped`: the count of the whole mask; [`Scale::Tensor`] takes its scale from it,
     ///   [`Scale::Sample`] and [`Scale::Channel`] count their groups anew.
-    /// * `x`, `y`: [`len`](Self::len) elements in the plan's layout.
+    /// * `x`, `y`: [`extent`](Self::extent) elements in the plan's layout.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl Plan {
         self.check_dropped(dropped)?;
         let mask = self.mask_ref(mask)?;
         if !self.is_empty() {
-            let scales = self.scales(dropped);
+            let scales = self.scales::<T>(dropped);
             self.apply_units(&mut tensor, mask, 0..self.units(), scales);
         }
         Ok(())
@@ -190,17 +190,20 @@ impl Plan {
             if let Some(mask) = mask {
                 mask.fill(0);
             }
-            if self.scale::<T>(&all) == T::ONE {
-                tensor.keep();
-            } else {
-                tensor.scale(self.scale(&all));
-            }
+            let scale = self.scale::<T>(&all);
+            self.for_each_run(|start, run| {
+                if scale == T::Scale::ONE {
+                    tensor.from(start).keep(run);
+                } else {
+                    tensor.from(start).apply_apart(&[], 0, run, Factors::One(scale));
+                }
+            });
             return Ok(all);
         }
         if let Some(mask) = mask {
             source.fill(self.mask_planes(), mask);
             let dropped = self.count(mask)?;
-            self.apply_units(&mut tensor, mask, 0..self.units(), self.scales(&dropped));
+            self.apply_units(&mut tensor, mask, 0..self.units(), self.scales::<T>(&dropped));
             return Ok(dropped);
         }
         Ok(self.run_in_tiles(&source, &mut tensor, known))
@@ -216,10 +219,10 @@ impl Plan {
         let planes = self.group_planes();
         let mut total = Dropped { count: 0, of: self.units() as u64 };
         let scales = match self.options.scale {
-            Scale::Tensor => known.map(|dropped| self.scales(dropped)),
-            Scale::Fixed | Scale::None => Some(self.scales(&total)),
+            Scale::Tensor => known.map(|dropped| self.scales::<T>(dropped)),
+            Scale::Fixed | Scale::None | Scale::PerPosition => Some(self.scales::<T>(&total)),
             Scale::Sample | Scale::Channel => {
-                (planes * self.plane() <= CHUNK * WORD_BITS).then(|| self.scales(&total))
+                (planes * self.plane() <= CHUNK * WORD_BITS).then(|| self.scales::<T>(&total))
             }
         };
         if let Some(scales) = scales {
@@ -235,7 +238,7 @@ impl Plan {
             source.for_each_tile(planes.clone(), 1, &mut chunk, |units, bits| {
                 dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
             });
-            let scales = Scales::One(self.scale(&dropped));
+            let scales = Scales::One(self.scale::<T>(&dropped));
             source.for_each_tile(planes, 1, &mut chunk, |units, bits| {
                 self.apply_units(tensor, bits, units, scales);
             });

@@ -31,6 +31,11 @@ pub enum Scale {
     Fixed,
     /// By 1.
     None,
+    /// Each position by 1 over its own exact probability to be kept, so that the expectation of
+    /// every unit is preserved. The other scales preserve only the mean: at 14 x 14 with block
+    /// size 7 and drop probability .1 the paper's makes the centre .81 of what it was, and
+    /// the corners 1.10.
+    PerPosition,
 }
 
 /// A DropBlock layer: block size, drop probability and how the mask is drawn and scaled.

@@ -1,6 +1,8 @@
 //! The element types of tensors.
 
 /// A floating-point element: `f32` or `f64`. Sealed: the set of types is closed.
+///
+/// Each has a type for its scale: its own.
 pub trait Element: arithmetic::Arithmetic + Copy + PartialEq + core::fmt::Debug + 'static {
     /// Positive zero, the value of a dropped unit.
     const ZERO: Self;
@@ -20,11 +22,19 @@ impl Element for f64 {
 
 pub(crate) mod arithmetic {
     use crate::apply::Block;
+    use crate::gamma::ONE;
 
     /// What the crate computes with elements; it cannot be named from outside.
     pub trait Arithmetic: Sized + Block {
         /// `value * scale`, rounded once.
-        fn scaled(self, scale: Self) -> Self;
+        fn scaled(self, scale: Self::Scale) -> Self;
+    }
+
+    /// How a scale is computed.
+    pub trait Ratio: Sized {
+        /// `1 / probability` for a probability in units of 2^-63, 0 if that is 0: a conversion,
+        /// a division and a conversion of the IEEE standard.
+        fn from_keep_prob(probability: u64) -> Self;
 
         /// `numerator / denominator` rounded once, for `numerator >= denominator`; 0 if the
         /// denominator is 0.
@@ -37,6 +47,13 @@ pub(crate) mod arithmetic {
                 #[inline]
                 fn scaled(self, scale: Self) -> Self {
                     self * scale
+                }
+            }
+
+            impl Ratio for $float {
+                #[inline]
+                fn from_keep_prob(probability: u64) -> Self {
+                    if probability == 0 { 0.0 } else { (ONE as f64 / probability as f64) as Self }
                 }
 
                 #[inline]

@@ -39,6 +39,15 @@ pub enum Error {
         /// The largest number of elements that is accepted.
         limit: u64,
     },
+    /// A stride is so small that two units could share an element.
+    Stride {
+        /// The axis: 0 for samples, then channels, depth, height, width.
+        axis: usize,
+        /// The smallest stride that steps past what the axes of smaller strides reach.
+        needed: u64,
+        /// The stride that was given.
+        given: usize,
+    },
     /// A buffer has the wrong length. Data buffers must fit exactly, mask buffers may be longer.
     Length {
         /// Which buffer.
@@ -59,6 +68,13 @@ pub enum Error {
     Group {
         /// The number of groups of this plan.
         groups: usize,
+        /// The index that was given.
+        given: usize,
+    },
+    /// The position lies outside the map.
+    Position {
+        /// The number of positions of the map.
+        positions: usize,
         /// The index that was given.
         given: usize,
     },
@@ -111,6 +127,14 @@ impl fmt::Display for Error {
             ),
             Self::TooLarge { limit } => {
                 write!(f, "shape must have at most {limit} elements and numbered positions")
+            }
+            Self::Stride { axis, needed, given } => {
+                let axes = ["samples", "channels", "depth", "height", "width"];
+                let axis = axes.get(axis).unwrap_or(&"map");
+                write!(f, "stride of {axis} must be at least {needed}, {given} was given")
+            }
+            Self::Position { positions, given } => {
+                write!(f, "position must be below {positions}, {given} was given")
             }
             Self::Length { buffer, needed, given } => {
                 let (name, unit, bound) = match buffer {

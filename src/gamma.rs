@@ -115,6 +115,19 @@ pub(crate) const fn dropped_fraction(blocks: &Blocks, gamma: u64) -> f64 {
     (units - kept(blocks, ONE - gamma)) as f64 / units as f64
 }
 
+/// The probability that the unit at a position of the map is kept:
+/// `((q^c_d)^c_h)^c_w`, each power by [`power`], in units of 2^-63.
+pub(crate) fn keep_prob(blocks: &Blocks, gamma: u64, position: usize) -> u64 {
+    let mut rest = position;
+    let mut cover = [0; 3];
+    for (axis, cover) in cover.iter_mut().enumerate().rev() {
+        let size = blocks.map[axis].max(1);
+        *cover = blocks.cover(axis, rest % size);
+        rest /= size;
+    }
+    cover.iter().fold(ONE - gamma, |q, &cover| power(q, cover))
+}
+
 /// The sum over the map of the probability that a unit is kept, `q^(c_d * c_h * c_w)` with
 /// `q = 1 - gamma` and `c` the number of centres along an axis whose block covers the unit.
 const fn kept(blocks: &Blocks, q: u64) -> u128 {

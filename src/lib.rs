@@ -33,6 +33,7 @@ pub mod reference;
 mod rng;
 mod shape;
 mod spread;
+mod stride;
 
 pub use backend::Backend;
 pub use block::{Alignment, BlockSize, Region};

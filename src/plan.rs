@@ -7,12 +7,14 @@ use crate::block::Blocks;
 use crate::center::{Cell, Locator, next};
 use crate::count::count;
 use crate::dilate::Dilation;
+use crate::element::arithmetic::Ratio;
 use crate::error::Buffer;
 use crate::gamma::{self, Gamma};
 use crate::gap::{self, Table};
 use crate::mask::{Method, Source};
 use crate::rng::SEGMENT;
 use crate::shape::MAX_AXIS;
+use crate::stride::Rows;
 use crate::{Backend, DropBlock, Dropped, Element, Error, Key, Scale, Shape, Sharing};
 
 /// A DropBlock layer for tensors of one shape: everything that can be computed beforehand.
@@ -29,6 +31,8 @@ pub struct Plan {
     pub(crate) options: DropBlock,
     pub(crate) shape: Shape,
     pub(crate) blocks: Blocks,
+    pub(crate) rows: Rows,
+    extent: usize,
     /// Samples and channels of the mask: 1 where they share it.
     pub(crate) mask_samples: usize,
     pub(crate) mask_channels: usize,
@@ -44,9 +48,10 @@ impl Plan {
         if d as u64 > limit || h as u64 > limit || w as u64 > limit {
             return Err(Error::TooLarge { limit });
         }
-        if let Err(error) = shape.len() {
-            return Err(error);
-        }
+        let extent = match shape.extent() {
+            Ok(extent) => extent,
+            Err(error) => return Err(error),
+        };
         let blocks =
             match Blocks::new(&shape.map, &options.block_size, options.alignment, options.region) {
                 Ok(blocks) => blocks,
@@ -68,6 +73,8 @@ impl Plan {
             options: *options,
             shape: *shape,
             blocks,
+            rows: Rows::new(shape),
+            extent,
             mask_samples: if share_samples && shape.samples > 0 { 1 } else { shape.samples },
             mask_channels: if share_channels && shape.channels > 0 { 1 } else { shape.channels },
             gamma,
@@ -100,7 +107,15 @@ impl Plan {
     #[inline]
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.shape.samples * self.shape.channels * self.plane()
+        self.planes() * self.plane()
+    }
+
+    /// Returns the length of the tensor's buffers: the number of elements from the first to the
+    /// last. Without gaps it is [`len`](Self::len).
+    #[inline]
+    #[must_use]
+    pub const fn extent(&self) -> usize {
+        self.extent
     }
 
     /// Tells whether the tensor has no elements.
@@ -274,18 +289,41 @@ impl Plan {
     }
 
     /// Returns the scale of kept units in a group of which so much is dropped; fixed scales do
-    /// not depend on it.
+    /// not depend on it. Under [`Scale::PerPosition`] it is 1, see
+    /// [`position_scale`](Self::position_scale).
     #[inline]
     #[must_use]
-    pub fn scale<T: Element>(&self, group: &Dropped) -> T {
+    pub fn scale<T: Element>(&self, group: &Dropped) -> T::Scale {
         match self.options.scale {
-            Scale::Tensor | Scale::Sample | Scale::Channel => group.scale(),
+            Scale::Tensor | Scale::Sample | Scale::Channel => group.scale::<T::Scale>(),
             Scale::Fixed => {
                 let kept = gamma::ONE - gamma::from_f64(self.options.drop_prob);
-                T::from_ratio(gamma::ONE, kept)
+                T::Scale::from_ratio(gamma::ONE, kept)
             }
-            Scale::None => T::ONE,
+            Scale::None | Scale::PerPosition => T::Scale::ONE,
         }
+    }
+
+    /// Returns the scale of [`Scale::PerPosition`]: 1 divided by the exact probability that the
+    /// unit at this position of the map is kept, `(1 - gamma)^c`, where `c` is the number of
+    /// positions whose block covers it. 0 if it is always dropped.
+    ///
+    /// `position` counts row by row and is below the number of positions in the map.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Position`] if it is not.
+    #[inline]
+    pub fn position_scale<T: Element>(&self, position: usize) -> Result<T::Scale, Error> {
+        let positions = self.plane();
+        if position >= positions {
+            return Err(Error::Position { positions, given: position });
+        }
+        Ok(self.scale_at::<T>(position))
+    }
+
+    pub(crate) fn scale_at<T: Element>(&self, position: usize) -> T::Scale {
+        T::Scale::from_keep_prob(gamma::keep_prob(&self.blocks, self.gamma, position))
     }
 
     // Geometry and checks for the operations.
@@ -295,6 +333,10 @@ impl Plan {
         d * h * w
     }
 
+    pub(crate) const fn planes(&self) -> usize {
+        self.shape.samples * self.shape.channels
+    }
+
     pub(crate) const fn mask_planes(&self) -> usize {
         self.mask_samples * self.mask_channels
     }
@@ -302,7 +344,7 @@ impl Plan {
     /// The number of planes of the mask that share a scale.
     pub(crate) const fn group_planes(&self) -> usize {
         match self.options.scale {
-            Scale::Tensor | Scale::Fixed | Scale::None => self.mask_planes(),
+            Scale::Tensor | Scale::Fixed | Scale::None | Scale::PerPosition => self.mask_planes(),
             Scale::Sample => self.mask_channels,
             Scale::Channel => 1,
         }
@@ -360,7 +402,7 @@ impl Plan {
     }
 
     pub(crate) fn check_tensor(&self, buffer: Buffer, given: usize) -> Result<(), Error> {
-        let needed = self.len();
+        let needed = self.extent;
         if given == needed {
             return Ok(());
         }

@@ -27,7 +27,8 @@
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
-use crate::{Alignment, DropBlock, Element, Gamma, Key, Layout, Region, Scale, Shape, Sharing};
+use crate::element::arithmetic::Ratio as _;
+use crate::{Alignment, DropBlock, Element, Gamma, Key, Region, Scale, Shape, Sharing};
 
 const ONE: u64 = 1 << 63;
 
@@ -65,13 +66,7 @@ pub fn generator(key: &Key, segment: u64) -> Xoshiro128PlusPlus {
 /// A gap of 1023 means that 1023 positions are no centres, and that one draws again.
 #[must_use]
 pub fn gap_table(gamma: u64) -> [u32; 1024] {
-    // S[j] = (1 - gamma)^j, the probability of a gap of j or more, rounded to 2^-32.
-    let mut survival = [0; 1025];
-    let mut power = ONE;
-    for value in &mut survival[..1024] {
-        *value = (power + (1 << 30)) >> 31;
-        power = multiply(power, ONE - gamma);
-    }
+    let survival = survival(gamma);
     let mut weight = [0; 1024];
     for j in 0..1024 {
         weight[j] = survival[j] - survival[j + 1];
@@ -96,6 +91,26 @@ pub fn gap_table(gamma: u64) -> [u32; 1024] {
         }
     }
     table
+}
+
+/// `S[j] = (1 - gamma)^j`, the probability of a gap of `j` or more, rounded to 2^-32; the last is 0.
+fn survival(gamma: u64) -> [u64; 1025] {
+    let mut survival = [0; 1025];
+    let mut power = ONE;
+    for value in &mut survival[..1024] {
+        *value = (power + (1 << 30)) >> 31;
+        power = multiply(power, ONE - gamma);
+    }
+    survival
+}
+
+/// Returns the gamma that the table of this gamma realises, in units of 2^-63: the long-run
+/// rate of centres.
+#[must_use]
+pub fn realised_gamma(gamma: u64) -> u64 {
+    let survival = survival(gamma);
+    let centers = u128::from((1 << 32) - survival[1023]) << 63;
+    (centers / u128::from(survival[..1023].iter().sum::<u64>())) as u64
 }
 
 /// Returns gamma in units of 2^-63, before it is rounded to the table.
@@ -316,6 +331,8 @@ pub fn apply<T: Element>(layer: &DropBlock, shape: &Shape, mask: &[bool], x: &[T
     let (samples, channels) = (shape.samples(), shape.channels());
     let [d, h, w] = shape.map().size();
     let plane = d * h * w;
+    let realised = realised_gamma(gamma(layer, shape));
+    let keep = |position| keep_prob(layer, shape, realised, position);
     for sample in 0..samples {
         for channel in 0..channels {
             let mask_sample = if mask_samples == samples { sample } else { 0 };
@@ -328,21 +345,22 @@ pub fn apply<T: Element>(layer: &DropBlock, shape: &Shape, mask: &[bool], x: &[T
                     mask_sample * size..(mask_sample + 1) * size
                 }
                 Scale::Channel => mask_plane * plane..(mask_plane + 1) * plane,
-                Scale::Fixed | Scale::None => 0..0,
+                Scale::Fixed | Scale::None | Scale::PerPosition => 0..0,
             };
             let (count, kept) = match layer.scale {
                 Scale::Fixed => (ONE, ONE - (layer.drop_prob * ONE as f64) as u64),
-                Scale::None => (1, 1),
+                Scale::None | Scale::PerPosition => (1, 1),
                 _ => {
                     let kept = mask[group.clone()].iter().filter(|&&dropped| !dropped).count();
                     (group.len() as u64, kept as u64)
                 }
             };
-            let scale = T::from_ratio(count, kept);
+            let scale = T::Scale::from_ratio(count, kept);
             for position in 0..plane {
-                let element = match shape.layout() {
-                    Layout::ChannelsFirst => (sample * channels + channel) * plane + position,
-                    Layout::ChannelsLast => (sample * plane + position) * channels + channel,
+                let element = element(shape, [sample, channel, position]);
+                let scale = match layer.scale {
+                    Scale::PerPosition => T::Scale::from_keep_prob(keep(position)),
+                    _ => scale,
                 };
                 y[element] = if mask[mask_plane * plane + position] {
                     T::ZERO
@@ -352,6 +370,31 @@ pub fn apply<T: Element>(layer: &DropBlock, shape: &Shape, mask: &[bool], x: &[T
             }
         }
     }
+}
+
+/// The element that holds a unit: sample, channel, position in the map.
+fn element(shape: &Shape, [sample, channel, position]: [usize; 3]) -> usize {
+    let [_, h, w] = shape.map().size();
+    let index = [sample, channel, position / (h * w), position / w % h, position % w];
+    index.iter().zip(shape.strides()).map(|(index, stride)| index * stride).sum()
+}
+
+/// The probability in units of 2^-63 that a unit is kept: 1 - gamma to the power of the number of
+/// positions whose block covers it, axis by axis.
+fn keep_prob(layer: &DropBlock, shape: &Shape, gamma: u64, position: usize) -> u64 {
+    let (map, block, places) = geometry(layer, shape);
+    let index = [position / (map[1] * map[2]), position / map[2] % map[1], position % map[2]];
+    let mut keep = ONE - gamma;
+    for axis in 0..3 {
+        let (before, after) = match layer.region {
+            Region::Valid => (0, block[axis] - 1),
+            Region::Full => reach(layer, block[axis]),
+        };
+        let covers = |place: usize| place <= index[axis] + before && index[axis] <= place + after;
+        let cover = (0..places[axis]).filter(|&place| covers(place)).count();
+        keep = power(keep, cover as u64);
+    }
+    keep
 }
 
 /// The sizes of the map, of the clamped block, and the number of places for it.

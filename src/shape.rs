@@ -1,10 +1,11 @@
 //! Shapes of maps and tensors, layouts, checked lengths.
 
-use crate::Error;
+use crate::{Error, stride};
 
 /// The most elements that a tensor may have: a buffer of them must be addressable, and a
 /// length in 64 bits must leave room for a shift or a sum.
-const MAX_ELEMENTS: u64 = if isize::MAX as u64 > 1 << 59 { 1 << 59 } else { isize::MAX as u64 };
+pub(crate) const MAX_ELEMENTS: u64 =
+    if isize::MAX as u64 > 1 << 59 { 1 << 59 } else { isize::MAX as u64 };
 
 /// The most positions along one axis of a map.
 pub(crate) const MAX_AXIS: u32 = 1 << 31;
@@ -83,27 +84,51 @@ pub enum Layout {
     ChannelsLast,
 }
 
-/// The shape of a contiguous activation tensor: samples, channels, map and layout.
+/// The shape of an activation tensor: samples, channels, map, and where the elements lie.
 ///
 /// ```
 /// use dropblock::Shape;
 /// let shape = Shape::nchw(32, 256, 14, 14);
 /// assert_eq!(shape.len(), Ok(32 * 256 * 14 * 14));
+/// // Rows of 14 padded to 16: a view into a larger buffer.
+/// let padded = shape.with_strides([256 * 14 * 16, 14 * 16, 0, 16, 1]);
+/// # assert_eq!(padded.extent(), Ok(32 * 256 * 14 * 16 - 2));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     pub(crate) samples: usize,
     pub(crate) channels: usize,
     pub(crate) map: Map,
-    pub(crate) layout: Layout,
+    /// Of samples, channels, depth, height and width.
+    pub(crate) strides: [usize; 5],
 }
 
 impl Shape {
-    /// A shape of any rank: `samples` x `channels` maps in the given layout.
+    /// A shape of any rank without gaps: `samples` x `channels` maps in the given layout.
     #[inline]
     #[must_use]
     pub const fn new(samples: usize, channels: usize, map: Map, layout: Layout) -> Self {
-        Self { samples, channels, map, layout }
+        let [d, h, w] = map.size;
+        let order = match layout {
+            Layout::ChannelsFirst => [0, 1, 2, 3, 4],
+            Layout::ChannelsLast => [0, 2, 3, 4, 1],
+        };
+        let strides = stride::contiguous(&[samples, channels, d, h, w], &order);
+        Self { samples, channels, map, strides }
+    }
+
+    /// 1-D maps, channels first: samples, channels, length.
+    #[inline]
+    #[must_use]
+    pub const fn ncl(n: usize, c: usize, length: usize) -> Self {
+        Self::new(n, c, Map::l(length), Layout::ChannelsFirst)
+    }
+
+    /// 1-D maps, channels last: samples, length, channels.
+    #[inline]
+    #[must_use]
+    pub const fn nlc(n: usize, length: usize, c: usize) -> Self {
+        Self::new(n, c, Map::l(length), Layout::ChannelsLast)
     }
 
     /// 2-D maps, channels first: samples, channels, height, width.
@@ -118,6 +143,34 @@ impl Shape {
     #[must_use]
     pub const fn nhwc(n: usize, height: usize, width: usize, c: usize) -> Self {
         Self::new(n, c, Map::hw(height, width), Layout::ChannelsLast)
+    }
+
+    /// 3-D maps, channels first: samples, channels, depth, height, width.
+    #[inline]
+    #[must_use]
+    pub const fn ncdhw(n: usize, c: usize, depth: usize, height: usize, width: usize) -> Self {
+        Self::new(n, c, Map::dhw(depth, height, width), Layout::ChannelsFirst)
+    }
+
+    /// 3-D maps, channels last: samples, depth, height, width, channels.
+    #[inline]
+    #[must_use]
+    pub const fn ndhwc(n: usize, depth: usize, height: usize, width: usize, c: usize) -> Self {
+        Self::new(n, c, Map::dhw(depth, height, width), Layout::ChannelsLast)
+    }
+
+    /// Makes it a view: a crop, a slice of the channels, padded rows, or any order of axes.
+    ///
+    /// `strides` are those of samples, channels, depth, height and width, in elements; what is
+    /// given for an axis of size 1 or a missing axis does not matter. Buffers then hold
+    /// [`extent`](Self::extent) elements from the view's first on; those that are not part of
+    /// the view are neither read nor written. A plan refuses strides of which two units could
+    /// share an element. The mask does not depend on strides.
+    #[inline]
+    #[must_use]
+    pub const fn with_strides(mut self, strides: [usize; 5]) -> Self {
+        self.strides = strides;
+        self
     }
 
     /// Returns the number of samples (the batch size).
@@ -141,11 +194,31 @@ impl Shape {
         self.map
     }
 
-    /// Returns the order of the axes in memory.
+    /// Returns the strides of samples, channels, depth, height and width, in elements.
     #[inline]
     #[must_use]
-    pub const fn layout(&self) -> Layout {
-        self.layout
+    pub const fn strides(&self) -> [usize; 5] {
+        self.strides
+    }
+
+    /// Returns the number of elements from the first to the last of the tensor, the length of
+    /// its buffers. Without gaps it is [`len`](Self::len).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] if it overflows the limit, [`Error::Stride`] if two units could share
+    /// an element.
+    #[inline]
+    pub const fn extent(&self) -> Result<usize, Error> {
+        if let Err(error) = self.len() {
+            return Err(error);
+        }
+        stride::check(&self.sizes(), &self.strides, MAX_ELEMENTS)
+    }
+
+    const fn sizes(&self) -> [usize; 5] {
+        let [d, h, w] = self.map.size;
+        [self.samples, self.channels, d, h, w]
     }
 
     /// Returns the number of elements of the tensor.
@@ -155,8 +228,7 @@ impl Shape {
     /// [`Error::TooLarge`] if the product overflows the limit.
     #[inline]
     pub const fn len(&self) -> Result<usize, Error> {
-        let [d, h, w] = self.map.size;
-        checked_len(&[self.samples, self.channels, d, h, w])
+        checked_len(&self.sizes())
     }
 
     /// Tells whether an axis has size 0.

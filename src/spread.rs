@@ -1,25 +1,39 @@
-//! From units of the mask to elements of the tensor: layouts, sharing and scale groups.
+//! From units of the mask to elements of the tensor: strides, sharing and scale groups.
 
 use core::ops::Range;
 
-use crate::apply::{Tensor, apply_channels_last};
-use crate::{Dropped, Element, Layout, Plan, Scale};
+use crate::apply::{Across, BLOCK, CHANNELS, Factors, Tensor, apply_channels_last};
+use crate::{Dropped, Element, Plan, Scale};
 
 /// The scale of each unit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Scales<T> {
+pub(crate) enum Scales<S> {
     /// The same everywhere.
-    One(T),
+    One(S),
     /// That of the unit's group, whose units must all be at hand.
     PerGroup,
+    /// That of the unit's position in the map.
+    PerPosition,
+}
+
+/// The elements of a tile that is worked on at a time, where its planes are visited more than
+/// once: small enough for the second cache.
+const TILE: usize = 1 << 15;
+
+/// The mask of some units: bit 0 of `bits` is unit `first`.
+#[derive(Clone, Copy)]
+struct Tile<'b> {
+    bits: &'b [u64],
+    first: usize,
 }
 
 impl Plan {
     /// The scales when `dropped` is the count of the whole mask.
-    pub(crate) fn scales<T: Element>(&self, dropped: &Dropped) -> Scales<T> {
+    pub(crate) fn scales<T: Element>(&self, dropped: &Dropped) -> Scales<T::Scale> {
         match self.options.scale {
-            Scale::Tensor | Scale::Fixed | Scale::None => Scales::One(self.scale(dropped)),
+            Scale::Tensor | Scale::Fixed | Scale::None => Scales::One(self.scale::<T>(dropped)),
             Scale::Sample | Scale::Channel => Scales::PerGroup,
+            Scale::PerPosition => Scales::PerPosition,
         }
     }
 
@@ -30,76 +44,195 @@ impl Plan {
         tensor: &mut Tensor<'_, T>,
         bits: &[u64],
         units: Range<usize>,
-        scales: Scales<T>,
+        scales: Scales<T::Scale>,
     ) {
-        match self.shape.layout {
-            Layout::ChannelsLast if self.mask_channels == self.shape.channels => {
-                self.apply_channels_last(tensor, bits, units, scales);
-            }
-            _ => self.for_each_group(bits, units.clone(), scales, |group, scale| {
-                let bit = group.start - units.start;
-                self.apply_group(tensor, bits, bit, group, scale);
-            }),
-        }
-    }
-
-    /// Visits the parts of the range that have one scale each.
-    fn for_each_group<T: Element>(
-        &self,
-        bits: &[u64],
-        units: Range<usize>,
-        scales: Scales<T>,
-        mut visit: impl FnMut(Range<usize>, T),
-    ) {
-        if let Scales::One(scale) = scales {
-            return visit(units, scale);
-        }
+        let tile = Tile { bits, first: units.start };
+        let line = self.rows.line && self.mask_planes() == self.planes();
         let size = self.group_planes() * self.plane();
-        for start in units.clone().step_by(size) {
-            let group = start..start + size;
-            let scale = self.scale(&self.dropped_in(bits, units.start, group.clone()));
-            visit(group, scale);
+        match scales {
+            Scales::One(scale) if line => {
+                tensor.part(units).apply(self.backend(), bits, 0, Factors::One(scale));
+            }
+            Scales::PerGroup if line => {
+                for start in units.clone().step_by(size) {
+                    let scale = Factors::One(self.group_scale::<T>(tile, start / size));
+                    let group = start..start + size;
+                    let bit = start - units.start;
+                    tensor.part(group).apply(self.backend(), bits, bit, scale);
+                }
+            }
+            Scales::PerPosition => {
+                let plane = self.plane();
+                let tile_units = (TILE / plane).max(1) * plane;
+                for start in units.clone().step_by(tile_units) {
+                    let part = start..units.end.min(start + tile_units);
+                    self.apply_by_position(tensor, tile, part);
+                }
+            }
+            _ => {
+                let (planes, positions) = self.split(&units);
+                self.for_each_row(positions, self.plane(), |row| {
+                    self.apply_row(tensor, tile, planes.clone(), row, scales, None);
+                });
+            }
         }
     }
 
-    /// Applies one scale to the units in the range; the first of them has bit `bit`.
-    fn apply_group<T: Element>(
+    /// The scale of a group whose units are all at hand.
+    fn group_scale<T: Element>(&self, tile: Tile<'_>, group: usize) -> T::Scale {
+        let size = self.group_planes() * self.plane();
+        let units = group * size..(group + 1) * size;
+        self.scale::<T>(&self.dropped_in(tile.bits, tile.first, units))
+    }
+
+    /// Whole planes and all positions, or one plane and some of its positions.
+    fn split(&self, units: &Range<usize>) -> (Range<usize>, Range<usize>) {
+        let plane = self.plane();
+        let first = units.start / plane;
+        let start = units.start - first * plane;
+        if start == 0 && units.end.is_multiple_of(plane) {
+            return (first..units.end / plane, 0..plane);
+        }
+        (first..first + 1, start..units.end - first * plane)
+    }
+
+    /// Visits the parts of the range that lie in one row each, at most `most` positions long.
+    fn for_each_row(
+        &self,
+        positions: Range<usize>,
+        most: usize,
+        mut visit: impl FnMut(Range<usize>),
+    ) {
+        let len = self.rows.len.max(1);
+        let mut start = positions.start;
+        while start < positions.end {
+            let end = positions.end.min((start / len + 1) * len).min(start + most);
+            visit(start..end);
+            start = end;
+        }
+    }
+
+    /// Applies units each of which has the scale of its position. Scales are formed for a few
+    /// positions at a time and used for all planes.
+    fn apply_by_position<T: Element>(
         &self,
         tensor: &mut Tensor<'_, T>,
-        bits: &[u64],
-        bit: usize,
+        tile: Tile<'_>,
         units: Range<usize>,
-        scale: T,
     ) {
-        let backend = self.backend();
-        let (samples, channels) = (self.shape.samples, self.shape.channels);
-        if self.mask_samples == samples && self.mask_channels == channels {
-            return tensor.part(units).apply(backend, bits, bit, scale);
+        let (planes, positions) = self.split(&units);
+        self.for_each_row(positions, BLOCK, |row| {
+            let mut scales = [self.scale::<T>(&Dropped::default()); BLOCK];
+            let scales = &mut scales[..row.len()];
+            for (scale, position) in scales.iter_mut().zip(row.clone()) {
+                *scale = self.scale_at::<T>(position);
+            }
+            self.apply_row(tensor, tile, planes.clone(), row, Scales::PerPosition, Some(scales));
+        });
+    }
+
+    /// Applies a part of a row of the map in some planes of the mask. `by_position` holds the
+    /// scales of the row's positions, if they are their own.
+    fn apply_row<T: Element>(
+        &self,
+        tensor: &mut Tensor<'_, T>,
+        tile: Tile<'_>,
+        planes: Range<usize>,
+        row: Range<usize>,
+        scales: Scales<T::Scale>,
+        by_position: Option<&[T::Scale]>,
+    ) {
+        if self.rows.channels_adjacent(self.shape.channels)
+            && self.mask_channels == self.shape.channels
+        {
+            return self.apply_row_of_channels(tensor, tile, planes, row, scales, by_position);
         }
-        let plane = self.plane();
-        for mask_plane in units.start / plane..units.end.div_ceil(plane) {
-            let first = mask_plane * plane;
-            let start = units.start.max(first);
-            let part = start - first..units.end.min(first + plane) - first;
-            let bit = bit + start - units.start;
-            for sample in self.users(mask_plane / self.mask_channels, self.mask_samples, samples) {
-                if self.shape.layout == Layout::ChannelsLast {
-                    let base = sample * plane * channels;
-                    tensor
-                        .part(base + part.start * channels..base + part.end * channels)
-                        .apply_rows(bits, bit, channels, scale);
+        let start = self.element(&row);
+        let (samples, channels) = (self.shape.samples, self.shape.channels);
+        let shape = (row.len(), self.rows.step);
+        let mut group = usize::MAX;
+        let mut scale = match scales {
+            Scales::One(scale) => scale,
+            _ => self.scale::<T>(&Dropped::default()),
+        };
+        for plane in planes {
+            let bit = plane * self.plane() + row.start - tile.first;
+            if matches!(scales, Scales::PerGroup) && group != plane / self.group_planes() {
+                group = plane / self.group_planes();
+                scale = self.group_scale::<T>(tile, group);
+            }
+            let factors = by_position.map_or(Factors::One(scale), Factors::Each);
+            for sample in self.users(plane / self.mask_channels, self.mask_samples, samples) {
+                let start = start + sample * self.rows.sample;
+                if self.rows.channels_adjacent(channels) {
+                    let rows = (shape.0, channels, shape.1);
+                    tensor.from(start).apply_rows(tile.bits, bit, rows, factors);
                     continue;
                 }
-                for channel in
-                    self.users(mask_plane % self.mask_channels, self.mask_channels, channels)
+                for channel in self.users(plane % self.mask_channels, self.mask_channels, channels)
                 {
-                    let base = (sample * channels + channel) * plane;
-                    tensor
-                        .part(base + part.start..base + part.end)
-                        .apply(backend, bits, bit, scale);
+                    let start = start + channel * self.rows.channel;
+                    if shape.1 == 1 {
+                        let mut part = tensor.part(start..start + shape.0);
+                        part.apply(self.backend(), tile.bits, bit, factors);
+                    } else {
+                        tensor.from(start).apply_apart(tile.bits, bit, shape, factors);
+                    }
                 }
             }
         }
+    }
+
+    /// The same for channels that lie side by side, each with a mask of its own.
+    fn apply_row_of_channels<T: Element>(
+        &self,
+        tensor: &mut Tensor<'_, T>,
+        tile: Tile<'_>,
+        planes: Range<usize>,
+        row: Range<usize>,
+        scales: Scales<T::Scale>,
+        by_position: Option<&[T::Scale]>,
+    ) {
+        let start = self.element(&row);
+        let channels = self.shape.channels;
+        let mut next = planes.start;
+        while next < planes.end {
+            let (mask_sample, channel) = (next / channels, next % channels);
+            let run = next..planes.end.min(next - channel + channels).min(next + CHANNELS);
+            next = run.end;
+            let mut by_channel = [self.scale::<T>(&Dropped::default()); CHANNELS];
+            let across = match (scales, by_position) {
+                (Scales::One(scale), _) => Across::One(scale),
+                (_, Some(scales)) => Across::Positions(scales),
+                // Channels of one sample: one group.
+                _ if self.group_planes() >= channels => {
+                    Across::One(self.group_scale::<T>(tile, run.start / self.group_planes()))
+                }
+                _ => {
+                    for (scale, plane) in by_channel.iter_mut().zip(run.clone()) {
+                        *scale = self.group_scale::<T>(tile, plane);
+                    }
+                    Across::Channels(&by_channel[..run.len()])
+                }
+            };
+            for sample in self.users(mask_sample, self.mask_samples, self.shape.samples) {
+                apply_channels_last(
+                    &mut tensor.from(start + sample * self.rows.sample + channel),
+                    self.backend(),
+                    run.len(),
+                    (row.len(), self.rows.step),
+                    tile.bits,
+                    (run.start * self.plane() + row.start - tile.first, self.plane()),
+                    across,
+                );
+            }
+        }
+    }
+
+    /// The element of the first position of a part of a row, counted from the first of its map.
+    fn element(&self, row: &Range<usize>) -> usize {
+        let index = row.start / self.rows.len.max(1);
+        self.rows.start(index) + (row.start - index * self.rows.len) * self.rows.step
     }
 
     /// The samples, or channels, of the tensor that use index `index` of the mask.
@@ -107,54 +240,22 @@ impl Plan {
         if of_mask == of_tensor { index..index + 1 } else { 0..of_tensor }
     }
 
-    fn apply_channels_last<T: Element>(
-        &self,
-        tensor: &mut Tensor<'_, T>,
-        bits: &[u64],
-        units: Range<usize>,
-        scales: Scales<T>,
-    ) {
-        let (plane, channels) = (self.plane(), self.shape.channels);
-        let group_planes = self.group_planes();
-        let mut last = (usize::MAX, T::ONE);
-        let mut scale_of = |mask_plane: usize| {
-            if let Scales::One(scale) = scales {
-                return scale;
+    /// Visits all elements of the tensor as runs, in the order of the planes: the first element,
+    /// and how many there are how far apart.
+    pub(crate) fn for_each_run(&self, mut visit: impl FnMut(usize, (usize, usize))) {
+        if self.is_empty() {
+            return;
+        }
+        if self.extent() == self.len() {
+            return visit(0, (self.len(), 1));
+        }
+        for sample in 0..self.shape.samples {
+            for channel in 0..self.shape.channels {
+                let start = sample * self.rows.sample + channel * self.rows.channel;
+                self.for_each_row(0..self.plane(), self.plane(), |row| {
+                    visit(start + self.element(&row), (row.len(), self.rows.step));
+                });
             }
-            let group = mask_plane / group_planes;
-            if last.0 != group {
-                let size = group_planes * plane;
-                let group_units = group * size..(group + 1) * size;
-                last = (group, self.scale(&self.dropped_in(bits, units.start, group_units)));
-            }
-            last.1
-        };
-        let mut start = units.start;
-        while start < units.end {
-            // The units of one sample: a range of channels, or a part of one channel.
-            let mask_sample = start / (plane * channels);
-            let end = units.end.min((mask_sample + 1) * plane * channels);
-            let first = mask_sample * channels;
-            let (run, positions) = if start.is_multiple_of(plane) && end.is_multiple_of(plane) {
-                (start / plane..end / plane, 0..plane)
-            } else {
-                let first = start / plane;
-                (first..first + 1, start - first * plane..end - first * plane)
-            };
-            for sample in self.users(mask_sample, self.mask_samples, self.shape.samples) {
-                let base = sample * plane * channels;
-                apply_channels_last(
-                    &mut tensor.part(base..base + plane * channels),
-                    channels,
-                    self.backend(),
-                    run.start - first..run.end - first,
-                    positions.clone(),
-                    bits,
-                    (start - units.start, plane),
-                    |channel| scale_of(first + channel),
-                );
-            }
-            start = end;
         }
     }
 }

@@ -12,7 +12,7 @@ mod simd;
 mod transpose;
 
 pub(crate) use simd::Block;
-pub(crate) use transpose::apply_channels_last;
+pub(crate) use transpose::{Across, CHANNELS, apply_channels_last};
 
 /// The number of elements that one word of a mask speaks of.
 pub(crate) const BLOCK: usize = 64;
@@ -22,6 +22,23 @@ pub(crate) const BLOCK: usize = 64;
 pub(crate) enum Tensor<'a, T> {
     InPlace(&'a mut [T]),
     To(&'a [T], &'a mut [T]),
+}
+
+/// The scales of a run of units: one for all, or one for each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Factors<'a, S> {
+    One(S),
+    Each(&'a [S]),
+}
+
+impl<S: Copy> Factors<'_, S> {
+    #[inline]
+    fn of(&self, i: usize) -> Option<S> {
+        match self {
+            Factors::One(scale) => Some(*scale),
+            Factors::Each(scales) => scales.get(i).copied(),
+        }
+    }
 }
 
 impl<T: Element> Tensor<'_, T> {
@@ -37,52 +54,87 @@ impl<T: Element> Tensor<'_, T> {
         }
     }
 
+    /// The elements from `start` on.
+    #[inline]
+    pub(crate) fn from(&mut self, start: usize) -> Tensor<'_, T> {
+        self.part(start..self.len())
+    }
+
     /// Applies the bits from `bit` on, one for each element.
     #[inline]
-    pub(crate) fn apply(&mut self, backend: Backend, bits: &[u64], bit: usize, scale: T) {
-        match (self, backend) {
-            (Tensor::InPlace(y), Backend::Scalar) => scalar::apply_in_place(y, bits, bit, scale),
-            (Tensor::InPlace(y), Backend::Simd) => simd::apply_in_place(y, bits, bit, scale),
-            (Tensor::To(x, y), Backend::Scalar) => scalar::apply(x, y, bits, bit, scale),
-            (Tensor::To(x, y), Backend::Simd) => simd::apply(x, y, bits, bit, scale),
+    pub(crate) fn apply(
+        &mut self,
+        backend: Backend,
+        bits: &[u64],
+        bit: usize,
+        factors: Factors<'_, T::Scale>,
+    ) {
+        match factors {
+            Factors::One(scale) => match (self, backend) {
+                (Tensor::InPlace(y), Backend::Scalar) => {
+                    scalar::apply_in_place(y, bits, bit, scale);
+                }
+                (Tensor::InPlace(y), Backend::Simd) => simd::apply_in_place(y, bits, bit, scale),
+                (Tensor::To(x, y), Backend::Scalar) => scalar::apply(x, y, bits, bit, scale),
+                (Tensor::To(x, y), Backend::Simd) => simd::apply(x, y, bits, bit, scale),
+            },
+            Factors::Each(scales) => match self {
+                Tensor::InPlace(y) => scalar::apply_each_in_place(y, bits, bit, scales),
+                Tensor::To(x, y) => scalar::apply_each(x, y, bits, bit, scales),
+            },
         }
     }
 
-    /// Applies the bits from `bit` on, one for each row of `row` elements.
-    pub(crate) fn apply_rows(&mut self, bits: &[u64], bit: usize, row: usize, scale: T) {
-        let rows = self.len().checked_div(row).unwrap_or(0);
+    /// Applies the bits from `bit` on, one for each of `rows` rows of `row` elements that begin
+    /// `step` elements apart.
+    pub(crate) fn apply_rows(
+        &mut self,
+        bits: &[u64],
+        bit: usize,
+        (rows, row, step): (usize, usize, usize),
+        factors: Factors<'_, T::Scale>,
+    ) {
         let mut start = 0;
         while start < rows {
-            // The run of rows with the same bit, up to the end of this word.
+            // The rows with the same bit up to the end of this word are one if nothing lies
+            // between them.
             let word = bits::load(bits, bit + start);
             let dropped = word & 1 == 1;
             let same = if dropped { word.trailing_ones() } else { word.trailing_zeros() };
-            let end = rows.min(start + same as usize);
-            let mut part = self.part(start * row..end * row);
+            let joined = step == row && (dropped || matches!(factors, Factors::One(_)));
+            let end = if joined { rows.min(start + same as usize) } else { start + 1 };
+            let mut part = self.part(start * step..(end - 1) * step + row);
             if dropped {
-                part.clear()
-            } else {
-                part.scale(scale)
+                part.clear();
+            } else if let Some(scale) = factors.of(start) {
+                part.scale(scale);
             }
             start = end;
         }
     }
 
-    /// Applies one bit of `word` to each element, with a scale for each.
-    #[inline]
-    fn apply_word(&mut self, word: u64, scales: &[T]) {
-        let select = |j: usize, x: T, scale: T| {
-            if word >> (j % BLOCK) & 1 == 1 { T::ZERO } else { x.scaled(scale) }
-        };
-        match self {
-            Tensor::InPlace(y) => {
-                for (j, (y, &scale)) in y.iter_mut().zip(scales).enumerate() {
-                    *y = select(j, *y, scale);
+    /// Applies the bits from `bit` on to `len` elements, `step` apart.
+    pub(crate) fn apply_apart(
+        &mut self,
+        bits: &[u64],
+        bit: usize,
+        (len, step): (usize, usize),
+        factors: Factors<'_, T::Scale>,
+    ) {
+        for i in 0..len {
+            let Some(scale) = factors.of(i) else { return };
+            let dropped = bits::load(bits, bit + i) & 1 == 1;
+            let select = |x: T| if dropped { T::ZERO } else { x.scaled(scale) };
+            match self {
+                Tensor::InPlace(y) => {
+                    if let Some(y) = y.get_mut(i * step) {
+                        *y = select(*y);
+                    }
                 }
-            }
-            Tensor::To(x, y) => {
-                for (j, ((&x, y), &scale)) in x.iter().zip(y.iter_mut()).zip(scales).enumerate() {
-                    *y = select(j, x, scale);
+                Tensor::To(x, y) => {
+                    if let (Some(&x), Some(y)) = (x.get(i * step), y.get_mut(i * step)) {
+                        *y = select(x);
+                    }
                 }
             }
         }
@@ -95,7 +147,7 @@ impl<T: Element> Tensor<'_, T> {
     }
 
     /// Multiplies every element.
-    pub(crate) fn scale(&mut self, scale: T) {
+    pub(crate) fn scale(&mut self, scale: T::Scale) {
         match self {
             Tensor::InPlace(y) => y.iter_mut().for_each(|y| *y = y.scaled(scale)),
             Tensor::To(x, y) => {
@@ -106,12 +158,14 @@ impl<T: Element> Tensor<'_, T> {
         }
     }
 
-    /// Leaves every element as it is: nothing in place, a copy otherwise.
-    pub(crate) fn keep(&mut self) {
-        if let Tensor::To(x, y) = self
-            && x.len() == y.len()
-        {
-            y.copy_from_slice(x);
+    /// Leaves `len` elements, `step` apart, as they are: nothing in place, a copy otherwise.
+    pub(crate) fn keep(&mut self, (len, step): (usize, usize)) {
+        let Tensor::To(x, y) = self else { return };
+        if step == 1 && x.len() == len && y.len() == len {
+            return y.copy_from_slice(x);
+        }
+        for (x, y) in x.iter().zip(y.iter_mut()).step_by(step.max(1)).take(len) {
+            *y = *x;
         }
     }
 

@@ -5,10 +5,11 @@
 use wide::{f32x8, f64x4, u32x8, u64x4};
 
 use super::{BLOCK, scalar};
+use crate::element::arithmetic::Ratio;
 use crate::{Element, bits};
 
 /// `y = bit ? 0 : x * scale`, element `i` with bit `bit + i`.
-pub(super) fn apply<T: Element>(x: &[T], y: &mut [T], bits: &[u64], bit: usize, scale: T) {
+pub(super) fn apply<T: Element>(x: &[T], y: &mut [T], bits: &[u64], bit: usize, scale: T::Scale) {
     let (x_blocks, x_rest) = x.as_chunks();
     let (y_blocks, y_rest) = y.as_chunks_mut();
     let mut at = bit;
@@ -20,7 +21,7 @@ pub(super) fn apply<T: Element>(x: &[T], y: &mut [T], bits: &[u64], bit: usize, 
 }
 
 /// The same with `x` and `y` in one buffer.
-pub(super) fn apply_in_place<T: Element>(y: &mut [T], bits: &[u64], bit: usize, scale: T) {
+pub(super) fn apply_in_place<T: Element>(y: &mut [T], bits: &[u64], bit: usize, scale: T::Scale) {
     let (blocks, rest) = y.as_chunks_mut();
     let mut at = bit;
     for y in blocks {
@@ -32,16 +33,21 @@ pub(super) fn apply_in_place<T: Element>(y: &mut [T], bits: &[u64], bit: usize, 
 
 /// A block of elements with their bits in one word.
 pub trait Block: Sized {
+    /// The type of a scale.
+    type Scale: Element<Scale = Self::Scale> + Ratio;
+
     /// `y[i] = word[i] ? 0 : x[i] * scale`.
-    fn apply(x: &[Self; BLOCK], y: &mut [Self; BLOCK], word: u64, scale: Self);
+    fn apply(x: &[Self; BLOCK], y: &mut [Self; BLOCK], word: u64, scale: Self::Scale);
 
     /// The same with `x` and `y` in one buffer.
-    fn apply_in_place(y: &mut [Self; BLOCK], word: u64, scale: Self);
+    fn apply_in_place(y: &mut [Self; BLOCK], word: u64, scale: Self::Scale);
 }
 
 macro_rules! block {
     ($float:ident, $vector:ident, $bits:ident, $word:ident, $lanes:literal) => {
         impl Block for $float {
+            type Scale = Self;
+
             #[inline]
             fn apply(x: &[Self; BLOCK], y: &mut [Self; BLOCK], word: u64, scale: Self) {
                 let x = x.as_chunks::<$lanes>().0;

@@ -4,54 +4,63 @@
 //! tensor. A block of 64 channels and 64 positions of bits is transposed, so that one word
 //! speaks of 64 neighbouring elements.
 
-use core::ops::Range;
-
-use super::{BLOCK, Tensor};
+use super::{BLOCK, Factors, Tensor};
 use crate::{Backend, Element, bits};
 
-/// Applies one bit per unit to the channels `channels` of one sample.
+/// The blocks of channels that are turned before their elements are visited, so that a position
+/// is visited in one long run.
+const BLOCKS: usize = 4;
+/// The most channels of one call.
+pub(crate) const CHANNELS: usize = BLOCKS * BLOCK;
+
+/// The scales of a run of channels at a run of positions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Across<'a, S> {
+    One(S),
+    Channels(&'a [S]),
+    Positions(&'a [S]),
+}
+
+/// Applies one bit per unit to neighbouring channels at positions that are `step` apart.
 ///
-/// * `sample`: `positions.end` or more rows of `row` elements, one for each channel.
-/// * `positions`: the positions that the bits speak of.
-/// * `bits`: channel by channel; the bit of the first of `channels` at the first of `positions`
-///   is `bit`, that of the next channel lies `stride` bits further.
-/// * `scale`: the scale of a channel.
-#[allow(clippy::too_many_arguments, reason = "one call, in the driver, names each")]
+/// * `elements`: from that of the first channel at the first position on.
+/// * `channels`: how many, [`CHANNELS`] at most.
+/// * `bits`: channel by channel; the bit of the first channel at the first position is `bit`,
+///   that of the next channel lies `stride` bits further.
 pub(crate) fn apply_channels_last<T: Element>(
-    sample: &mut Tensor<'_, T>,
-    row: usize,
+    elements: &mut Tensor<'_, T>,
     backend: Backend,
-    channels: Range<usize>,
-    positions: Range<usize>,
+    channels: usize,
+    (positions, step): (usize, usize),
     bits: &[u64],
     (bit, stride): (usize, usize),
-    mut scale: impl FnMut(usize) -> T,
+    scales: Across<'_, T::Scale>,
 ) {
-    let (first_channel, first_position) = (channels.start, positions.start);
-    for start in channels.clone().step_by(BLOCK) {
-        let end = channels.end.min(start + BLOCK);
-        let mut scales = [T::ONE; BLOCK];
-        for (scale_of, channel) in scales.iter_mut().zip(start..end) {
-            *scale_of = scale(channel);
-        }
-        let uniform = end - start == BLOCK && scales.iter().all(|scale| *scale == scales[0]);
-        for position in positions.clone().step_by(BLOCK) {
+    for first in (0..positions).step_by(BLOCK) {
+        let block = first..positions.min(first + BLOCK);
+        // One row of words for each position, so that they lie as its channels do.
+        let mut turned = [[0; BLOCKS]; BLOCK];
+        for (i, start) in (0..channels).step_by(BLOCK).enumerate().take(BLOCKS) {
             let mut words = [0; BLOCK];
-            for (word, channel) in words.iter_mut().zip(start..end) {
-                let at = bit + (channel - first_channel) * stride + (position - first_position);
-                *word = bits::load(bits, at);
+            for (word, channel) in words.iter_mut().zip(start..channels) {
+                *word = bits::load(bits, bit + channel * stride + first);
             }
             transpose(&mut words);
-            let block = position..positions.end.min(position + BLOCK);
-            for (word, position) in words.iter().zip(block) {
-                let at = position * row;
-                let mut part = sample.part(at + start..at + end);
-                if uniform {
-                    part.apply(backend, core::slice::from_ref(word), 0, scales[0]);
-                } else {
-                    part.apply_word(*word, &scales);
-                }
+            for (row, word) in turned.iter_mut().zip(words).take(block.len()) {
+                row[i] = word;
             }
+        }
+        for (words, position) in turned.iter().zip(block) {
+            let factors = match scales {
+                Across::One(scale) => Factors::One(scale),
+                Across::Channels(scales) => Factors::Each(scales),
+                Across::Positions(scales) => match scales.get(position) {
+                    Some(&scale) => Factors::One(scale),
+                    None => return,
+                },
+            };
+            let start = position * step;
+            elements.part(start..start + channels).apply(backend, words, 0, factors);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use crate::element::arithmetic::Ratio;
 use crate::{Backend, Element};
 
 mod scalar;
@@ -38,10 +39,10 @@ impl Dropped {
     /// 0 if everything is dropped, 1 for an empty mask.
     #[inline]
     #[must_use]
-    pub fn scale<T: Element>(&self) -> T {
+    pub fn scale<T: Element>(&self) -> T::Scale {
         if self.of == 0 {
-            return T::ONE;
+            return T::Scale::ONE;
         }
-        T::from_ratio(self.of, self.of.saturating_sub(self.count))
+        T::Scale::from_ratio(self.of, self.of.saturating_sub(self.count))
     }
 }

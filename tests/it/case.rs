@@ -33,8 +33,9 @@ impl Case {
         mask
     }
 
-    pub(crate) fn expected<T: Element>(&self, mask: &[bool], x: &[T]) -> Vec<T> {
-        let mut y = vec![T::ONE; x.len()];
+    /// What an operation makes of `y`, whose elements between those of a view must survive.
+    pub(crate) fn expected<T: Element>(&self, mask: &[bool], x: &[T], y: &[T]) -> Vec<T> {
+        let mut y = y.to_vec();
         reference::apply(&self.layer, &self.shape, mask, x, &mut y);
         y
     }
@@ -139,6 +140,37 @@ fn blocks(rank: u8) -> BoxedStrategy<BlockSize> {
     }
 }
 
+/// The layout, or for a view the order of the axes in memory and what lies behind each.
+fn views() -> impl Strategy<Value = Result<Layout, ([usize; 5], [usize; 5])>> {
+    let order = prop_oneof![
+        Just([0, 1, 2, 3, 4]),
+        Just([0, 2, 3, 4, 1]),
+        Just([1, 0, 2, 3, 4]),
+        Just([0, 2, 1, 3, 4]),
+        Just([0, 3, 1, 2, 4]),
+        Just([4, 1, 0, 3, 2]),
+    ];
+    // Behind each axis: channels to skip, padded rows, a crop.
+    let gaps = prop::array::uniform5(prop_oneof![3 => Just(0_usize), 1 => 1..4_usize]);
+    prop_oneof![
+        2 => Just(Ok(Layout::ChannelsFirst)),
+        2 => Just(Ok(Layout::ChannelsLast)),
+        3 => (order, gaps).prop_map(Err),
+    ]
+}
+
+fn view(shape: Shape, (order, gaps): ([usize; 5], [usize; 5])) -> Shape {
+    let [d, h, w] = shape.map().size();
+    let sizes = [shape.samples(), shape.channels(), d, h, w];
+    let mut strides = [0; 5];
+    let mut stride = 1;
+    for (&axis, gap) in order.iter().zip(gaps).rev() {
+        strides[axis] = stride + usize::from(stride == 1) * gap;
+        stride = strides[axis] * (sizes[axis].max(1) + gap);
+    }
+    shape.with_strides(strides)
+}
+
 fn keys() -> impl Strategy<Value = (Key, u64)> {
     let word = || prop_oneof![Just(0), Just(u64::MAX), 0..9_u64, any::<u64>()];
     let sample = prop_oneof![3 => Just(0), 1 => 1..50_u64, 1 => 1_000_000_000..1_000_000_050_u64];
@@ -167,8 +199,9 @@ prop_compose! {
             Just(Scale::Channel),
             Just(Scale::Fixed),
             Just(Scale::None),
+            Just(Scale::PerPosition),
         ],
-        layout in prop_oneof![Just(Layout::ChannelsFirst), Just(Layout::ChannelsLast)],
+        layout in views(),
         (samples, channels) in prop_oneof![
             8 => (1..4_usize, 1..6_usize),
             1 => (1..3_usize, 62..67_usize),
@@ -189,6 +222,9 @@ prop_compose! {
             .with_alignment(alignment)
             .with_sharing(sharing)
             .with_scale(scale);
-        Case { layer, shape: Shape::new(samples, channels, map, layout), key, first_sample }
+        let new = |layout| Shape::new(samples, channels, map, layout);
+        let shape = layout.map(new);
+        let shape = shape.unwrap_or_else(|order| view(new(Layout::ChannelsFirst), order));
+        Case { layer, shape, key, first_sample }
     }
 }

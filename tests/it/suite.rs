@@ -31,15 +31,18 @@ pub(crate) fn check(backend: Backend, case: &Case) {
     assert_eq!(plan.dilate(&mut centers), Ok(()));
     assert_eq!(centers, words, "dilated centres of {case:?}");
 
-    let x = tensor(plan.len());
-    let expected_y = bits_of(&case.expected(&expected, &x));
-    let check_y = |name, (y, result): (Vec<f32>, _)| {
+    let x = tensor(plan.extent());
+    let dirty = vec![f32::NAN; x.len()];
+    let expected_new = bits_of(&case.expected(&expected, &x, &dirty));
+    let expected_in_place = bits_of(&case.expected(&expected, &x, &x));
+    let check_y = |name: &str, (y, result): (Vec<f32>, _)| {
         assert_eq!(result, Ok(expected_count), "{name} of {case:?}");
-        let wrong = bits_of(&y).iter().zip(&expected_y).position(|(a, b)| a != b);
+        let in_place = name.contains("in place");
+        let expected_y = if in_place { &expected_in_place } else { &expected_new };
+        let wrong = bits_of(&y).iter().zip(expected_y).position(|(a, b)| a != b);
         assert_eq!(wrong, None, "{backend} {name} of {case:?}");
     };
     let key = case.key;
-    let dirty = vec![f32::NAN; x.len()];
     let mut bits = vec![!0; plan.mask_len() + 1];
     let of_unit = |result: Result<(), _>| result.map(|()| expected_count);
 

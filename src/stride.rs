@@ -1,0 +1,124 @@
+//! Where the elements of a tensor lie: strides, their checks, and rows of even steps.
+//!
+//! Every layout is a list of strides; channels first and channels last differ from a view only
+//! in their numbers. Neighbouring axes of the map that are one even sequence are joined, so that
+//! the maps of a contiguous tensor are one row each.
+
+use crate::{Error, Shape};
+
+/// The element numbers of a tensor's units, row by row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rows {
+    pub(crate) sample: usize,
+    pub(crate) channel: usize,
+    /// The number of positions in a row, and the distance between them.
+    pub(crate) len: usize,
+    pub(crate) step: usize,
+    /// The distance between rows, the number of rows in a slice, the distance between slices.
+    row: usize,
+    rows: usize,
+    slice: usize,
+    /// Whether all units of an unshared mask are one row, the elements without gaps.
+    pub(crate) line: bool,
+}
+
+impl Rows {
+    pub(crate) const fn new(shape: &Shape) -> Self {
+        let [depth, height, width] = shape.map.size;
+        let [sample, channel, slice, row, step] = shape.strides;
+        let (mut len, mut step) = (width, step);
+        let (mut rows, mut row, mut slice) = (height, row, slice);
+        if joins(len, step, rows, row) {
+            (len, step) = join(len, step, rows, row);
+            // Slices take the place of rows.
+            (rows, row) = (depth, slice);
+            slice = 0;
+            if joins(len, step, rows, row) {
+                (len, step) = join(len, step, rows, row);
+                (rows, row) = (1, 0);
+            }
+        }
+        let plane = depth * height * width;
+        let line = plane == 0
+            || len == plane
+                && (step == 1 || plane == 1)
+                && (shape.channels <= 1 || channel == plane)
+                && (shape.samples <= 1 || sample == plane * shape.channels);
+        Self { sample, channel, len, step, row, rows, slice, line }
+    }
+
+    /// The element, counted from the first of its map, at which a row begins.
+    #[inline]
+    pub(crate) fn start(&self, row: usize) -> usize {
+        match row.checked_div(self.rows) {
+            Some(slice) => slice * self.slice + (row - slice * self.rows) * self.row,
+            None => 0,
+        }
+    }
+
+    /// Whether the channels of a position lie side by side, its neighbours in the map do not.
+    #[inline]
+    pub(crate) const fn channels_adjacent(&self, channels: usize) -> bool {
+        channels > 1 && self.channel == 1 && (self.step != 1 || self.len <= 1)
+    }
+}
+
+/// Whether `outer` sequences of `len` elements, `step` apart, are one longer sequence.
+const fn joins(len: usize, step: usize, outer: usize, stride: usize) -> bool {
+    len <= 1 || outer <= 1 || stride == len * step
+}
+
+const fn join(len: usize, step: usize, outer: usize, stride: usize) -> (usize, usize) {
+    (len * outer, if len <= 1 && outer > 1 { stride } else { step })
+}
+
+/// The strides of a tensor without gaps whose axes lie in the given order, the last one dense.
+/// Wraps where the shape is too large, which the plan refuses.
+pub(crate) const fn contiguous(sizes: &[usize; 5], order: &[usize; 5]) -> [usize; 5] {
+    let mut strides = [0; 5];
+    let mut stride = 1_usize;
+    let mut i = order.len();
+    while i > 0 {
+        i -= 1;
+        strides[order[i]] = stride;
+        stride = stride.wrapping_mul(sizes[order[i]]);
+    }
+    strides
+}
+
+/// Refuses strides that could give one element to two units, or that leave memory: sorted by
+/// stride, each axis must step past everything that the axes before it reach. Returns the
+/// number of elements from the first to the last.
+pub(crate) const fn check(
+    sizes: &[usize; 5],
+    strides: &[usize; 5],
+    limit: u64,
+) -> Result<usize, Error> {
+    let mut done = [false; 5];
+    let mut extent: u64 = 1;
+    loop {
+        let mut next = sizes.len();
+        let mut axis = 0;
+        while axis < sizes.len() {
+            if sizes[axis] == 0 {
+                return Ok(0);
+            }
+            let candidate = !done[axis] && sizes[axis] > 1;
+            if candidate && (next == sizes.len() || strides[axis] < strides[next]) {
+                next = axis;
+            }
+            axis += 1;
+        }
+        if next == sizes.len() {
+            return Ok(extent as usize);
+        }
+        if (strides[next] as u64) < extent {
+            return Err(Error::Stride { axis: next, needed: extent, given: strides[next] });
+        }
+        extent = match (strides[next] as u64).checked_mul(sizes[next] as u64 - 1) {
+            Some(reach) if reach <= limit && extent + reach <= limit => extent + reach,
+            _ => return Err(Error::TooLarge { limit }),
+        };
+        done[next] = true;
+    }
+}
