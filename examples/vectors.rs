@@ -47,6 +47,7 @@ fn case(
     };
     let gamma_text = match gamma {
         Gamma::Paper { scale } => format!("paper {scale}"),
+        Gamma::PaperValid { scale } => format!("paper-valid {scale}"),
         Gamma::Exact => "exact".into(),
         Gamma::Raw(gamma) => format!("raw {gamma}"),
     };

@@ -14,11 +14,14 @@ use crate::{Error, Map};
 /// let flat = BlockSize::hw(3, 9);              // only for 2-D maps
 /// # let _ = (square, flat);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BlockSize {
-    size: [usize; 3],
-    /// 0 stands for any rank.
-    rank: u8,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BlockSize(Size);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Size {
+    Uniform(usize),
+    PerAxis { size: [usize; 3], rank: u8 },
+    Relative(f64),
 }
 
 impl BlockSize {
@@ -26,49 +29,86 @@ impl BlockSize {
     #[inline]
     #[must_use]
     pub const fn uniform(size: usize) -> Self {
-        Self { size: [size; 3], rank: 0 }
+        Self(Size::Uniform(size))
     }
 
     /// `height` x `width`, for 2-D maps.
     #[inline]
     #[must_use]
     pub const fn hw(height: usize, width: usize) -> Self {
-        Self { size: [1, height, width], rank: 2 }
+        Self(Size::PerAxis { size: [1, height, width], rank: 2 })
     }
 
     /// `depth` x `height` x `width`, for 3-D maps.
     #[inline]
     #[must_use]
     pub const fn dhw(depth: usize, height: usize, width: usize) -> Self {
-        Self { size: [depth, height, width], rank: 3 }
+        Self(Size::PerAxis { size: [depth, height, width], rank: 3 })
     }
 
-    /// Refuses a size of 0.
+    /// A fraction of the map along every axis, as darknet's `dropblock_size_rel`: `fraction` x
+    /// size in double precision, rounded towards 0, at least 1. `fraction` is finite and above
+    /// 0; from 1 on the block is as large as the map.
+    ///
+    /// ```
+    /// use dropblock::{BlockSize, DropBlock, Map, Shape};
+    /// let layer = DropBlock::new(1, 0.1)?.with_block_size(BlockSize::relative(0.25))?;
+    /// let fixed = DropBlock::new(1, 0.1)?.with_block_size(BlockSize::hw(3, 4))?;
+    /// let shape = Shape::nchw(1, 1, 15, 16);
+    /// assert_eq!(layer.plan(shape)?.gamma(), fixed.plan(shape)?.gamma());
+    /// # Ok::<(), dropblock::Error>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn relative(fraction: f64) -> Self {
+        Self(Size::Relative(fraction))
+    }
+
+    /// Refuses a size of 0, and a fraction that is not finite and positive.
     pub(crate) const fn validate(&self) -> Result<(), Error> {
-        let first_axis = match self.rank {
-            2 => 1,
-            _ => 0,
-        };
-        let mut axis = first_axis;
-        while axis < 3 {
-            if self.size[axis] == 0 {
-                return Err(Error::BlockSize { axis: axis - first_axis });
+        match self.0 {
+            Size::Uniform(0) => Err(Error::BlockSize { axis: 0 }),
+            Size::Relative(given) if !(given > 0.0 && given.is_finite()) => {
+                Err(Error::BlockFraction { given })
             }
-            axis += 1;
+            Size::PerAxis { size, rank } => {
+                let first_axis = 3 - rank as usize;
+                let mut axis = first_axis;
+                while axis < 3 {
+                    if size[axis] == 0 {
+                        return Err(Error::BlockSize { axis: axis - first_axis });
+                    }
+                    axis += 1;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The sizes along depth, height and width on a map of this rank; 1 along missing axes.
     pub(crate) const fn on(&self, map: &Map) -> Result<[usize; 3], Error> {
-        let [d, h, w] = self.size;
-        match (self.rank, map.rank) {
-            (0, 1) => Ok([1, 1, w]),
-            (0, 2) => Ok([1, h, w]),
-            (0, _) => Ok([d, h, w]),
-            (given, needed) if given == needed => Ok(self.size),
-            (given, needed) => Err(Error::Rank { needed, given }),
+        let mut sizes = [1; 3];
+        match self.0 {
+            Size::PerAxis { size, rank } if rank == map.rank => return Ok(size),
+            Size::PerAxis { rank, .. } => {
+                return Err(Error::Rank { needed: map.rank, given: rank });
+            }
+            _ => {}
         }
+        let mut axis = 3 - map.rank as usize;
+        while axis < 3 {
+            sizes[axis] = match self.0 {
+                Size::Relative(fraction) => {
+                    let size = (fraction * map.size[axis] as f64) as usize;
+                    if size > 1 { size } else { 1 }
+                }
+                Size::Uniform(size) => size,
+                Size::PerAxis { size, .. } => size[axis],
+            };
+            axis += 1;
+        }
+        Ok(sizes)
     }
 }
 
@@ -139,6 +179,19 @@ impl Blocks {
     /// The number of positions that may be a centre, per map.
     pub(crate) const fn positions(&self) -> u64 {
         product(&self.grid)
+    }
+
+    /// The number of positions whose whole block fits in the map, per map.
+    pub(crate) const fn valid_positions(&self) -> u64 {
+        let mut places = [0; 3];
+        let mut axis = 0;
+        while axis < 3 {
+            if self.block[axis] > 0 {
+                places[axis] = self.map[axis] - self.block[axis] + 1;
+            }
+            axis += 1;
+        }
+        product(&places)
     }
 
     /// The number of units of one map.

@@ -111,7 +111,9 @@ impl DropBlock {
     #[inline]
     pub const fn with_gamma(mut self, gamma: Gamma) -> Result<Self, Error> {
         match gamma {
-            Gamma::Paper { scale } if !(scale >= 0.0 && scale.is_finite()) => {
+            Gamma::Paper { scale } | Gamma::PaperValid { scale }
+                if !(scale >= 0.0 && scale.is_finite()) =>
+            {
                 return Err(Error::GammaScale { given: scale });
             }
             Gamma::Raw(gamma) if !(gamma >= 0.0 && gamma <= 1.0) => {

@@ -26,6 +26,11 @@ pub enum Error {
         /// The axis, counted from the front: 0 is height in `[height, width]`.
         axis: usize,
     },
+    /// A block size relative to the map is not positive, infinite or not a number.
+    BlockFraction {
+        /// The fraction that was given.
+        given: f64,
+    },
     /// A block with a size per axis meets a map of another rank.
     Rank {
         /// The rank of the map: 1, 2 or 3.
@@ -120,6 +125,9 @@ impl fmt::Display for Error {
             }
             Self::BlockSize { axis } => {
                 write!(f, "block size must be at least 1, 0 was given for axis {axis}")
+            }
+            Self::BlockFraction { given } => {
+                write!(f, "relative block size must be finite and above 0, {given} was given")
             }
             Self::Rank { needed, given } => write!(
                 f,

@@ -22,6 +22,12 @@ pub enum Gamma {
         /// The factor: finite and at least 0.
         scale: f64,
     },
+    /// Eq. 1 with the number of places in the valid region, wherever centres may lie, times a
+    /// factor. With [`Region::Full`] that drops too much on small maps; it is what timm does.
+    PaperValid {
+        /// The factor: finite and at least 0.
+        scale: f64,
+    },
     /// The gamma whose expected dropped fraction is the drop probability, with borders and
     /// overlaps counted, to within the rounding of the table of gaps (2^-32). Computed in
     /// integers, equal on every machine.
@@ -42,13 +48,12 @@ pub(crate) const fn to_f64(p: u64) -> f64 {
     p as f64 / ONE as f64
 }
 
-/// Eq. 1 in double precision from left to right: multiplications and divisions of the IEEE
+/// Eq. 1 for a number of places, in double precision from left to right: multiplications and divisions of the IEEE
 /// standard only, hence the same everywhere.
-pub(crate) const fn paper(blocks: &Blocks, drop_prob: f64, scale: f64) -> u64 {
+pub(crate) const fn paper(blocks: &Blocks, places: u64, drop_prob: f64, scale: f64) -> u64 {
     let [d, h, w] = blocks.block;
     let block = d as u64 * h as u64 * w as u64;
-    let gamma =
-        drop_prob * scale * blocks.units() as f64 / (block as f64 * blocks.positions() as f64);
+    let gamma = drop_prob * scale * blocks.units() as f64 / (block as f64 * places as f64);
     // An empty map divides 0 by 0.
     if gamma >= 0.0 { from_f64(gamma) } else { 0 }
 }

@@ -29,6 +29,7 @@ mod gamma;
 mod gap;
 mod mask;
 mod plan;
+mod preset;
 pub mod reference;
 mod rng;
 mod shape;

@@ -58,7 +58,12 @@ impl Plan {
                 Err(error) => return Err(error),
             };
         let asked = match options.gamma {
-            Gamma::Paper { scale } => gamma::paper(&blocks, options.drop_prob, scale),
+            Gamma::Paper { scale } => {
+                gamma::paper(&blocks, blocks.positions(), options.drop_prob, scale)
+            }
+            Gamma::PaperValid { scale } => {
+                gamma::paper(&blocks, blocks.valid_positions(), options.drop_prob, scale)
+            }
             Gamma::Exact => gamma::exact(&blocks, gamma::from_f64(options.drop_prob)),
             Gamma::Raw(gamma) => gamma::from_f64(gamma),
         };

@@ -124,6 +124,14 @@ pub fn gamma(layer: &DropBlock, shape: &Shape) -> u64 {
             layer.drop_prob * scale * product(map) as f64
                 / (product(block) as f64 * product(places) as f64)
         }
+        Gamma::PaperValid { scale } => {
+            let valid = core::array::from_fn(|axis| match block[axis] {
+                0 => 0,
+                block => map[axis] - block + 1,
+            });
+            layer.drop_prob * scale * product(map) as f64
+                / (product(block) as f64 * product(valid) as f64)
+        }
         Gamma::Exact => return exact_gamma(layer, shape),
     };
     if gamma >= 1.0 { ONE } else { (gamma * ONE as f64) as u64 }

@@ -105,6 +105,7 @@ pub(crate) fn gammas() -> impl Strategy<Value = Gamma> {
     prop_oneof![
         2 => Just(Gamma::Paper { scale: 1.0 }),
         1 => (0.0..40.0).prop_map(|scale| Gamma::Paper { scale }),
+        1 => (0.0..4.0).prop_map(|scale| Gamma::PaperValid { scale }),
         2 => Just(Gamma::Exact),
         1 => (0.0..=1.0_f64).prop_map(Gamma::Raw),
         1 => (0.0..0.01_f64).prop_map(Gamma::Raw),
@@ -128,6 +129,8 @@ pub(crate) fn maps() -> impl Strategy<Value = Map> {
 
 fn blocks(rank: u8) -> BoxedStrategy<BlockSize> {
     let uniform = prop_oneof![4 => 1..9_usize, 1 => 9..80_usize].prop_map(BlockSize::uniform);
+    let relative = (0.001..1.2).prop_map(BlockSize::relative);
+    let uniform = prop_oneof![6 => uniform, 1 => relative];
     match rank {
         2 => prop_oneof![uniform, (1..9_usize, 1..70_usize).prop_map(|(h, w)| BlockSize::hw(h, w))]
             .boxed(),

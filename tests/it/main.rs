@@ -2,6 +2,7 @@
 
 mod case;
 mod dilation;
+mod presets;
 mod refusals;
 mod statistics;
 mod suite;
