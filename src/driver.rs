@@ -12,7 +12,7 @@ use crate::spread::Scales;
 use crate::{Dropped, Element, Error, Key, Plan, Scale};
 
 /// The words of the chunk on the stack: 2 KiB.
-const CHUNK: usize = 256;
+pub(crate) const CHUNK: usize = 256;
 
 impl Plan {
     /// Forward pass from `x` to `y`.

@@ -76,6 +76,13 @@ pub enum Error {
         /// The index that was given.
         given: usize,
     },
+    /// The tensor has no such map.
+    Map {
+        /// The number of samples and of channels.
+        needed: [usize; 2],
+        /// The sample and the channel that were given.
+        given: [usize; 2],
+    },
     /// The position lies outside the map.
     Position {
         /// The number of positions of the map.
@@ -141,6 +148,11 @@ impl fmt::Display for Error {
                 let axis = axes.get(axis).unwrap_or(&"map");
                 write!(f, "stride of {axis} must be at least {needed}, {given} was given")
             }
+            Self::Map { needed: [samples, channels], given: [sample, channel] } => write!(
+                f,
+                "sample and channel must be below {samples} and {channels}, {sample} and \
+                 {channel} were given"
+            ),
             Self::Position { positions, given } => {
                 write!(f, "position must be below {positions}, {given} was given")
             }

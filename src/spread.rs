@@ -86,7 +86,7 @@ impl Plan {
     }
 
     /// Whole planes and all positions, or one plane and some of its positions.
-    fn split(&self, units: &Range<usize>) -> (Range<usize>, Range<usize>) {
+    pub(crate) fn split(&self, units: &Range<usize>) -> (Range<usize>, Range<usize>) {
         let plane = self.plane();
         let first = units.start / plane;
         let start = units.start - first * plane;
@@ -97,7 +97,7 @@ impl Plan {
     }
 
     /// Visits the parts of the range that lie in one row each, at most `most` positions long.
-    fn for_each_row(
+    pub(crate) fn for_each_row(
         &self,
         positions: Range<usize>,
         most: usize,
@@ -230,13 +230,13 @@ impl Plan {
     }
 
     /// The element of the first position of a part of a row, counted from the first of its map.
-    fn element(&self, row: &Range<usize>) -> usize {
+    pub(crate) fn element(&self, row: &Range<usize>) -> usize {
         let index = row.start / self.rows.len.max(1);
         self.rows.start(index) + (row.start - index * self.rows.len) * self.rows.step
     }
 
     /// The samples, or channels, of the tensor that use index `index` of the mask.
-    fn users(&self, index: usize, of_mask: usize, of_tensor: usize) -> Range<usize> {
+    pub(crate) fn users(&self, index: usize, of_mask: usize, of_tensor: usize) -> Range<usize> {
         if of_mask == of_tensor { index..index + 1 } else { 0..of_tensor }
     }
 

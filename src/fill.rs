@@ -1,0 +1,160 @@
+//! Stage 3 where nothing is scaled: a value is written to dropped units and the rest is left as
+//! it is, for elements of any type.
+
+use core::ops::Range;
+
+use crate::driver::CHUNK;
+use crate::error::Buffer;
+use crate::view::MaskView;
+use crate::{Dropped, Error, Key, Plan};
+
+/// Neighbouring dropped units: their elements, and where they stand in the order of the planes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DroppedRun {
+    /// The first element, and how far apart they lie.
+    pub(crate) element: usize,
+    pub(crate) step: usize,
+    pub(crate) len: usize,
+    /// The number of the first among all units of the tensor, plane by plane.
+    #[allow(dead_code, reason = "noise takes it")]
+    pub(crate) index: usize,
+}
+
+impl Plan {
+    /// Drops without scaling: writes `zero` to dropped units and leaves the others as they are.
+    /// The scale is left to the caller, to be folded into the next kernel or a quantiser's step.
+    ///
+    /// * `x`: [`extent`](Self::extent) elements of any type in the plan's layout. Quantised
+    ///   tensors (`i8`, `u8`) pass their zero point as `zero`.
+    /// * `mask`: as for [`forward`](Self::forward).
+    ///
+    /// [`Plan::scale`] gives the scale of the count that is returned, or of that of
+    /// [`count_group`](Self::count_group) if each sample or map has its own. The gradient is
+    /// dropped by the same call; backward passes are linear, so its scale can wait as well.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use dropblock::{DropBlock, Key, Shape};
+    ///
+    /// let plan = DropBlock::new(3, 0.2)?.plan(Shape::nchw(2, 4, 10, 10))?;
+    /// let (zero_point, mut step) = (-7_i8, 0.05_f32);
+    /// let mut x = [20_i8; 800];
+    /// let dropped = plan.drop_only(Key::new(1), &mut x, zero_point, None)?;
+    /// step *= plan.scale::<f32>(&dropped);
+    /// let sum: f32 = x.iter().map(|&x| (i32::from(x) - i32::from(zero_point)) as f32 * step).sum();
+    /// assert!((sum - 800.0 * 27.0 * 0.05).abs() < 0.01);
+    /// # Ok::<(), dropblock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] for a buffer of the wrong length, [`Error::FirstSample`].
+    pub fn drop_only<T: Copy>(
+        &self,
+        key: Key,
+        x: &mut [T],
+        zero: T,
+        mask: Option<&mut [u64]>,
+    ) -> Result<Dropped, Error> {
+        self.check_tensor(Buffer::Output, x.len())?;
+        if let Some(mask) = mask {
+            let dropped = self.mask(key, mask)?;
+            self.fill_dropped(mask, x, zero)?;
+            return Ok(dropped);
+        }
+        let source = self.source(key)?;
+        let mut dropped = Dropped { count: 0, of: self.units() as u64 };
+        if !self.drops_nothing() {
+            let mut chunk = [0; CHUNK];
+            source.for_each_tile(0..self.mask_planes(), 1, &mut chunk, |units, bits| {
+                dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
+                self.for_each_dropped_run(bits, units, |run| fill(x, run, zero));
+            });
+        }
+        Ok(dropped)
+    }
+
+    /// Writes `value` to the units that a mask drops and leaves the others as they are.
+    ///
+    /// * `mask`: [`mask_len`](Self::mask_len) words or more.
+    /// * `x`: [`extent`](Self::extent) elements of any type in the plan's layout.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`].
+    pub fn fill_dropped<T: Copy>(&self, mask: &[u64], x: &mut [T], value: T) -> Result<(), Error> {
+        self.check_tensor(Buffer::Output, x.len())?;
+        let mask = self.mask_ref(mask)?;
+        self.for_each_dropped_run(mask, 0..self.units(), |run| fill(x, run, value));
+        Ok(())
+    }
+
+    /// Visits the dropped units in the range, whole planes or a part of one, as runs of elements.
+    pub(crate) fn for_each_dropped_run(
+        &self,
+        bits: &[u64],
+        units: Range<usize>,
+        mut visit: impl FnMut(DroppedRun),
+    ) {
+        if units.is_empty() {
+            return;
+        }
+        let view = MaskView::unchecked(bits, units.len());
+        let unshared = self.mask_planes() == self.planes();
+        if self.rows.line && unshared {
+            return for_each_gap(&view, |gap| {
+                let element = units.start + gap.start;
+                visit(DroppedRun { element, step: 1, len: gap.len(), index: element });
+            });
+        }
+        let plane = self.plane();
+        let (planes, positions) = self.split(&units);
+        for mask_plane in planes {
+            self.for_each_row(positions.clone(), plane, |row| {
+                let start = self.element(&row);
+                let first = mask_plane * plane + row.start - units.start;
+                let (mask_sample, mask_channel) =
+                    (mask_plane / self.mask_channels, mask_plane % self.mask_channels);
+                for_each_gap(&view.part(first..first + row.len()), |gap| {
+                    for sample in self.users(mask_sample, self.mask_samples, self.shape.samples) {
+                        for channel in
+                            self.users(mask_channel, self.mask_channels, self.shape.channels)
+                        {
+                            let map = sample * self.rows.sample + channel * self.rows.channel;
+                            visit(DroppedRun {
+                                element: map + start + gap.start * self.rows.step,
+                                step: self.rows.step,
+                                len: gap.len(),
+                                index: (sample * self.shape.channels + channel) * plane
+                                    + row.start
+                                    + gap.start,
+                            });
+                        }
+                    }
+                });
+            });
+        }
+    }
+}
+
+/// Visits the runs between those that are kept.
+fn for_each_gap(view: &MaskView<'_>, mut visit: impl FnMut(Range<usize>)) {
+    let mut start = 0;
+    for kept in view.keep_runs().chain(core::iter::once(view.len()..view.len())) {
+        if start < kept.start {
+            visit(start..kept.start);
+        }
+        start = kept.end;
+    }
+}
+
+#[inline]
+fn fill<T: Copy>(x: &mut [T], run: DroppedRun, value: T) {
+    let Some(x) = x.get_mut(run.element..) else { return };
+    if run.step == 1 {
+        x.iter_mut().take(run.len).for_each(|x| *x = value);
+    } else {
+        x.iter_mut().step_by(run.step.max(1)).take(run.len).for_each(|x| *x = value);
+    }
+}
