@@ -97,6 +97,18 @@ pub enum Error {
         /// The first sample of the key.
         given: u64,
     },
+    /// A value of a [`Schedule`](crate::Schedule) is outside `[0, 2^64]` or not a number.
+    ScheduleValue {
+        /// The value that was given.
+        given: f64,
+    },
+    /// The steps of a list do not rise.
+    ScheduleStep {
+        /// The step before it in the list, or 0.
+        above: u64,
+        /// The step that was given: it must be above.
+        given: u64,
+    },
     /// The backend cannot run in this build or on this machine.
     Backend {
         /// The backend that was asked for.
@@ -174,6 +186,12 @@ impl fmt::Display for Error {
             }
             Self::FirstSample { limit, given } => {
                 write!(f, "first sample must be at most {limit}, {given} was given")
+            }
+            Self::ScheduleValue { given } => {
+                write!(f, "schedule value must lie in [0, 2^64], {given} was given")
+            }
+            Self::ScheduleStep { above, given } => {
+                write!(f, "step of a schedule must be above {above}, {given} was given")
             }
             Self::Backend { given } => write!(f, "backend {given} cannot run here"),
         }

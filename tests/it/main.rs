@@ -4,6 +4,7 @@ mod case;
 mod dilation;
 mod presets;
 mod refusals;
+mod schedule;
 mod statistics;
 mod suite;
 mod theorems;
