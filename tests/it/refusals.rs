@@ -1,7 +1,8 @@
 //! Wrong arguments: a typed error that says what was needed and given, and nothing written.
 
 use dropblock::{
-    BlockSize, Buffer, Dilation, DropBlock, Dropped, Error, Gamma, Key, Map, Plan, Scale, Shape,
+    BlockSize, Buffer, Dilation, DropBlock, Dropped, Error, Gamma, Key, Map, MaskView, Plan, Scale,
+    Shape,
 };
 
 fn plan() -> Result<Plan, Error> {
@@ -115,6 +116,82 @@ fn wrong_lengths_write_nothing() -> Result<(), Error> {
     assert_eq!(dilation.dilate_in_place(&mut target), Err(short(Buffer::Destination, 45, 31)));
     assert_eq!(dilation.dilate_bits_in_place(5, &mut [!0]), Err(short(Buffer::Mask, 2, 1)));
     assert_eq!(target, [7; 31]);
+    Ok(())
+}
+
+#[test]
+fn strides_that_alias_or_overflow() -> Result<(), Error> {
+    let layer = DropBlock::new(3, 0.1)?;
+    let shape = Shape::nchw(2, 3, 5, 7);
+    for (strides, axis, needed, given) in [
+        ([105, 35, 0, 7, 0], 4, 1, 0),
+        ([105, 35, 0, 6, 1], 3, 7, 6),
+        ([105, 34, 0, 7, 1], 1, 35, 34),
+        ([104, 35, 0, 7, 1], 0, 105, 104),
+        ([1, 2, 0, 6, 29], 4, 30, 29),
+    ] {
+        let error = Err(Error::Stride { axis, needed, given });
+        assert_eq!(shape.with_strides(strides).extent(), error.map(|(): ()| 0), "{strides:?}");
+        assert!(layer.plan(shape.with_strides(strides)).is_err(), "{strides:?}");
+    }
+    let too_far = shape.with_strides([usize::MAX, 35, 0, 7, 1]);
+    assert!(matches!(layer.plan(too_far), Err(Error::TooLarge { .. })));
+    // Strides of axes without a second index do not matter.
+    let one = Shape::nchw(1, 1, 1, 7).with_strides([0, 0, 0, 0, 3]);
+    assert_eq!(one.extent(), Ok(19));
+    assert_eq!(Shape::nchw(0, 3, 5, 7).with_strides([0; 5]).extent(), Ok(0));
+
+    // A view's buffer has its extent, no more and no less, and nothing is written on an error.
+    let plan = layer.plan(shape.with_strides([200, 60, 0, 9, 1]))?;
+    let needed = 200 + 2 * 60 + 4 * 9 + 6 + 1;
+    assert_eq!((plan.extent(), plan.len()), (needed, 210));
+    for given in [plan.len(), needed - 1, needed + 1] {
+        let mut x = vec![2.0_f32; given];
+        let error = Error::Length { buffer: Buffer::Output, needed, given };
+        assert_eq!(plan.forward_in_place(Key::new(1), &mut x, None), Err(error));
+        assert_eq!(plan.drop_only(Key::new(1), &mut x, 0.0, None), Err(error));
+        assert!(x.iter().all(|&x| x == 2.0));
+    }
+    Ok(())
+}
+
+#[test]
+fn views_of_maps_that_are_not_there() -> Result<(), Error> {
+    let plan = plan()?;
+    let mask = vec![0; plan.mask_len()];
+    for given in [[2, 0], [0, 3], [usize::MAX, usize::MAX]] {
+        let view = plan.view(&mask, given[0], given[1]);
+        assert!(matches!(view, Err(Error::Map { needed: [2, 3], given: g }) if g == given));
+    }
+    let short = Error::Length { buffer: Buffer::Mask, needed: 4, given: 3 };
+    assert_eq!(plan.view(&mask[..3], 0, 0).err(), Some(short));
+    assert_eq!(
+        MaskView::new(&mask, 0..257).err(),
+        Some(Error::Length { buffer: Buffer::Mask, needed: 5, given: 4 })
+    );
+    assert!(MaskView::new(&mask, 256..256).is_ok_and(|view| view.is_empty()));
+    let mut x = [7_u8; 210];
+    assert_eq!(plan.fill_dropped(&mask[..3], &mut x, 0), Err(short));
+    assert_eq!(plan.drop_only(Key::new(1), &mut x, 0, Some(&mut [0; 3])), Err(short));
+    assert_eq!(x, [7; 210]);
+    Ok(())
+}
+
+#[test]
+fn relative_block_sizes() -> Result<(), Error> {
+    let layer = DropBlock::new(7, 0.1)?;
+    for given in [0.0, -0.1, f64::INFINITY] {
+        let error = Err(Error::BlockFraction { given });
+        assert_eq!(layer.with_block_size(BlockSize::relative(given)), error);
+    }
+    assert!(layer.with_block_size(BlockSize::relative(f64::NAN)).is_err());
+    for (fraction, h, w) in
+        [(1e-9, 1, 1), (0.1, 1, 2), (0.25, 3, 5), (0.5, 7, 10), (1.0, 14, 20), (1e300, 14, 20)]
+    {
+        let plan = |block| layer.with_block_size(block)?.plan(Shape::nchw(1, 1, 14, 20));
+        let relative = plan(BlockSize::relative(fraction))?;
+        assert_eq!(relative.gamma(), plan(BlockSize::hw(h, w))?.gamma(), "{fraction}");
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! One suite for all backends: the macro at the end stamps it out for each.
 
-use dropblock::{Backend, DropBlock, Gamma, Key, Layout, Map, Plan, Shape};
+use dropblock::{Backend, DropBlock, Gamma, Key, Layout, Map, MaskView, Plan, Scale, Shape};
 
 use crate::case::{Case, bits_of, count, draw, guarded, guarded_words, pack, tensor};
 
@@ -62,7 +62,89 @@ pub(crate) fn check(backend: Backend, case: &Case) {
         "apply in place",
         guarded(&x, |x| of_unit(plan.apply_in_place(&words, &expected_count, x))),
     );
+    check_drop_only(case, &plan, &expected);
+    check_views(case, &plan, &expected);
     check_shards(case, &plan, &words);
+}
+
+/// Dropping without scaling, on quantised elements: what the oracle zeroes gets the zero point.
+fn check_drop_only(case: &Case, plan: &Plan, expected: &[bool]) {
+    let unscaled = Case { layer: case.layer.with_scale(Scale::None), ..*case };
+    let ones = vec![1.0_f32; plan.extent()];
+    let kept = unscaled.expected(expected, &ones, &ones);
+    let x: Vec<i8> = (0..plan.extent()).map(|i| (i * 7) as i8).collect();
+    let zero_point = -3;
+    let select = |(&kept, &x): (&f32, &i8)| if kept == 0.0 { zero_point } else { x };
+    let expected_x: Vec<i8> = kept.iter().zip(&x).map(select).collect();
+    let words = pack(expected);
+    let mut mask = vec![!0; words.len()];
+
+    let mut y = x.clone();
+    let dropped = plan.drop_only(case.key, &mut y, zero_point, None);
+    assert_eq!((dropped, &y), (Ok(count(expected)), &expected_x), "drop only of {case:?}");
+    let mut y = x.clone();
+    let dropped = plan.drop_only(case.key, &mut y, zero_point, Some(&mut mask));
+    assert_eq!((dropped, &y), (Ok(count(expected)), &expected_x), "drop only of {case:?}");
+    assert_eq!(mask, words, "the mask that drop_only leaves");
+    let mut y: Vec<u8> = x.iter().map(|&x| x as u8).collect();
+    assert_eq!(plan.fill_dropped(&words, &mut y, zero_point as u8), Ok(()));
+    assert!(y.iter().zip(&expected_x).all(|(&y, &x)| y == x as u8), "fill of {case:?}");
+}
+
+/// The views of a stored mask, and the planes that come without one, against the oracle.
+fn check_views(case: &Case, plan: &Plan, expected: &[bool]) {
+    let words = pack(expected);
+    let (samples, channels) = (case.shape.samples(), case.shape.channels());
+    // The oracle on the same tensor without gaps: the units of each map in order.
+    let shape = Shape::new(samples, channels, case.shape.map(), Layout::ChannelsFirst);
+    let dense = Case { layer: case.layer.with_scale(Scale::None), shape, ..*case };
+    let ones = vec![1.0_f32; plan.len()];
+    let kept: Vec<bool> =
+        dense.expected(expected, &ones, &ones).iter().map(|&x| x == 1.0).collect();
+    let positions = case.shape.map().len().unwrap_or(0);
+    for map in 0..if positions == 0 { 0 } else { samples * channels } {
+        let Ok(view) = plan.view(&words, map / channels, map % channels) else {
+            panic!("{case:?}")
+        };
+        check_view(&view, &kept[map * positions..(map + 1) * positions]);
+    }
+    let mut units = Vec::new();
+    let dropped = plan.for_each_plane(case.key, |part| {
+        assert_eq!(part.positions.len(), part.mask.len());
+        assert_eq!(part.positions.start, units.len() % positions);
+        let first = units.len();
+        units.extend((0..part.mask.len()).map(|i| !part.mask.is_kept(i)));
+        let kept: Vec<bool> = units[first..].iter().map(|&dropped| !dropped).collect();
+        check_view(&part.mask, &kept);
+        // The view of that map in the stored mask is the same.
+        let view = plan.view(&words, part.sample, part.channel).map(|v| v.part(part.positions));
+        assert!(view.is_ok_and(|view| view.keep_runs().eq(part.mask.keep_runs())));
+    });
+    assert_eq!((dropped, &*units), (Ok(count(expected)), expected), "planes of {case:?}");
+}
+
+fn check_view(view: &MaskView<'_>, kept: &[bool]) {
+    assert_eq!(view.len(), kept.len());
+    let mut by_run = vec![false; kept.len()];
+    let mut end = 0;
+    for run in view.keep_runs() {
+        assert!(run.start < run.end && (end < run.start || end == 0), "maximal runs");
+        end = run.end;
+        by_run[run].fill(true);
+    }
+    assert_eq!(by_run, kept);
+    assert_eq!(view.dropped().count as usize, kept.iter().filter(|&&kept| !kept).count());
+    for start in (0..kept.len() + 3).step_by(59) {
+        let bit = |i: usize| kept.get(start + i).is_some_and(|&kept| kept);
+        let word = view.keep_word(start);
+        assert!((0..64).all(|i| (word >> i & 1 == 1) == bit(i)), "word at {start}");
+        let lanes = view.keep_lanes::<8>(start);
+        assert!((0..8).all(|i| lanes[i] == if bit(i) { !0 } else { 0 }), "lanes at {start}");
+        let part = view.part(start..start + 70);
+        let rest = &kept[start.min(kept.len())..kept.len().min(start + 70)];
+        assert!(part.len() == rest.len() && (0..rest.len()).all(|i| part.is_kept(i) == rest[i]));
+        assert!(!part.is_kept(rest.len()), "past the end nothing is kept");
+    }
 }
 
 /// Lengths one below, at and one above each size at which the code changes its way: the lanes of

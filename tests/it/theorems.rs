@@ -1,8 +1,8 @@
 //! Special cases that are theorems.
 
 use dropblock::{
-    Alignment, Backend, DropBlock, Dropped, Element, Error, Gamma, Key, Layout, Plan, Region,
-    Scale, Shape, Sharing,
+    Alignment, Backend, BlockSize, DropBlock, Dropped, Element, Error, Gamma, Key, Layout, Plan,
+    Region, Scale, Shape, Sharing,
 };
 use proptest::prelude::*;
 
@@ -50,6 +50,88 @@ fn block_of_one_is_dropout() -> Result<(), Error> {
             assert_eq!(mask(&plan, Key::new(4))?, centers);
         }
     }
+    Ok(())
+}
+
+/// In every rank: blocks of one are dropout, centres and mask alike; blocks of the map drop whole
+/// maps, which is SpatialDropout; and a mask of one rank is that of the next with a size of 1.
+#[test]
+fn ranks_agree_at_either_end() -> Result<(), Error> {
+    let key = Key::new(14);
+    let mut masks = Vec::new();
+    for shape in [Shape::ncl(3, 50, 60), Shape::nchw(3, 50, 5, 12), Shape::ncdhw(3, 50, 5, 4, 3)] {
+        let dropout = DropBlock::new(1, 0.3)?.plan(shape)?;
+        let mut centers = vec![0; dropout.mask_len()];
+        dropout.centers(key, &mut centers)?;
+        masks.push(mask(&dropout, key)?);
+        assert_eq!(masks.last(), Some(&centers));
+
+        let spatial = DropBlock::new(60, 0.3)?.plan(shape)?;
+        let whole = mask(&spatial, key)?;
+        // The same key draws one position a map: plain dropout of 150 units.
+        let units = mask(&DropBlock::new(1, 0.3)?.plan(Shape::ncl(3, 50, 1))?, key)?;
+        assert!((0..9000).all(|unit| bit(&whole, unit) == bit(&units, unit / 60)), "{shape:?}");
+    }
+    // With k = 1 the mask depends on the number of units alone.
+    assert!(masks.windows(2).all(|pair| pair[0] == pair[1]));
+
+    let block = BlockSize::hw(1, 7);
+    let flat = DropBlock::new(1, 0.3)?.with_block_size(block)?.plan(Shape::nchw(2, 5, 1, 40))?;
+    let line = DropBlock::new(7, 0.3)?.plan(Shape::ncl(2, 5, 40))?;
+    assert_eq!(mask(&flat, key)?, mask(&line, key)?);
+    Ok(())
+}
+
+/// `PerPosition` preserves the expectation of every unit, the paper's scale does not: it makes
+/// the centre of a 14 x 14 map .81 and a corner 1.10 of what they were.
+///
+/// A kept unit becomes s with probability q: mean q s, variance q (1 - q) s^2 over n planes.
+#[test]
+fn expectation_is_preserved_at_every_position() -> Result<(), Error> {
+    let planes = 200_000;
+    let shape = Shape::nchw(1, planes, 14, 14);
+    let positions = [("corner", 0), ("edge", 7), ("centre", 7 * 14 + 7)];
+    for (scale, means) in
+        [(Scale::PerPosition, [1.0, 1.0, 1.0]), (Scale::Tensor, [1.0955, 1.0551, 0.8108])]
+    {
+        for region in [Region::Valid, Region::Full] {
+            if scale == Scale::Tensor && region == Region::Full {
+                continue;
+            }
+            let layer = DropBlock::new(7, 0.1)?.with_scale(scale).with_region(region);
+            let plan = layer.plan(shape)?;
+            let mut x = vec![1.0_f64; plan.len()];
+            plan.forward_in_place(Key::new(15), &mut x, None)?;
+            for ((name, position), expected) in positions.into_iter().zip(means) {
+                let n = planes as f64;
+                let s = plan.position_scale::<f64>(position)?;
+                let mean = x.iter().skip(position).step_by(196).sum::<f64>() / n;
+                // The paper's scale is at most 1.2, as that of any position but the centre.
+                let sigma = ((1.0 - 1.0 / s) / n).sqrt() * s.max(1.2);
+                let bound = 5.0 * sigma + 1e-3 * f64::from(scale == Scale::Tensor);
+                assert!((mean - expected).abs() < bound, "{scale:?} {region:?} {name}: {mean}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn position_scales_are_those_of_the_formula() -> Result<(), Error> {
+    let plan =
+        DropBlock::new(3, 0.2)?.with_scale(Scale::PerPosition).plan(Shape::nchw(1, 1, 5, 4))?;
+    // Covered by 1, 2, 3, 2, 1 rows of places and 1, 2, 2, 1 columns.
+    for (h, rows) in [1, 2, 3, 2, 1].into_iter().enumerate() {
+        for (w, columns) in [1, 2, 2, 1].into_iter().enumerate() {
+            let expected = (1.0 - plan.gamma()).powi(-(rows * columns));
+            let given = plan.position_scale::<f64>(h * 4 + w)?;
+            assert!((given - expected).abs() < 1e-14, "{h} {w}: {given} for {expected}");
+        }
+    }
+    assert_eq!(plan.position_scale::<f32>(20), Err(Error::Position { positions: 20, given: 20 }));
+    // Never infinite, however sure a unit is to be dropped.
+    let all = DropBlock::new(3, 1.0)?.with_gamma(Gamma::Exact)?.plan(Shape::nchw(1, 1, 5, 4))?;
+    assert_eq!(all.position_scale::<f32>(7)?, 0.0);
     Ok(())
 }
 
