@@ -4,12 +4,14 @@
 //! one it is generated in a small chunk on the stack, a tile at a time: once where the scale is
 //! known beforehand or follows from the tile itself, twice where it follows from more.
 
+use core::ops::Range;
+
 use crate::apply::{Factors, Tensor};
 use crate::bits::WORD_BITS;
 use crate::error::Buffer;
 use crate::mask::Source;
 use crate::spread::Scales;
-use crate::{Dropped, Element, Error, Key, Plan, Scale};
+use crate::{Dropped, Element, Error, Fill, Key, Plan, Scale};
 
 /// The words of the chunk on the stack: 2 KiB.
 pub(crate) const CHUNK: usize = 256;
@@ -23,7 +25,7 @@ impl Plan {
     ///   or `None`, to use no memory but 2 KiB of stack. With [`Scale::Tensor`] the mask is then
     ///   generated twice.
     ///
-    /// Where nothing can be dropped (drop probability 0, inference) `x` is copied bit for bit.
+    /// Dropped units become 0, or noise with [`Fill::Noise`]. Where nothing can be dropped (drop probability 0, inference) `x` is copied bit for bit.
     ///
     /// # Examples
     ///
@@ -107,7 +109,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Applies a mask: stage 3, forward as well as backward.
+    /// Applies a mask: stage 3, forward as well as backward. Dropped units become 0; for a
+    /// forward pass with noise call [`fill_noise`](Self::fill_noise) afterwards.
     ///
     /// * `mask`: [`mask_len`](Self::mask_len) words or more, from [`mask`](Self::mask),
     ///   [`dilate`](Self::dilate) or the caller.
@@ -203,14 +206,32 @@ impl Plan {
         if let Some(mask) = mask {
             source.fill(self.mask_planes(), mask);
             let dropped = self.count(mask)?;
-            self.apply_units(&mut tensor, mask, 0..self.units(), self.scales::<T>(&dropped));
+            let scales = self.scales::<T>(&dropped);
+            self.finish(key, &mut tensor, mask, 0..self.units(), scales, known.is_none());
             return Ok(dropped);
         }
-        Ok(self.run_in_tiles(&source, &mut tensor, known))
+        Ok(self.run_in_tiles(key, &source, &mut tensor, known))
+    }
+
+    /// Stage 3 of a pass, for the units in the range.
+    fn finish<T: Element>(
+        &self,
+        key: Key,
+        tensor: &mut Tensor<'_, T>,
+        bits: &[u64],
+        units: Range<usize>,
+        scales: Scales<T::Scale>,
+        forward: bool,
+    ) {
+        self.apply_units(tensor, bits, units.clone(), scales);
+        if forward && self.options.fill == Fill::Noise {
+            self.noise_units(key, tensor, bits, units);
+        }
     }
 
     fn run_in_tiles<T: Element>(
         &self,
+        key: Key,
         source: &Source<'_>,
         tensor: &mut Tensor<'_, T>,
         known: Option<&Dropped>,
@@ -228,7 +249,7 @@ impl Plan {
         if let Some(scales) = scales {
             source.for_each_tile(0..self.mask_planes(), planes, &mut chunk, |units, bits| {
                 total.count += self.dropped_in(bits, units.start, units.clone()).count;
-                self.apply_units(tensor, bits, units, scales);
+                self.finish(key, tensor, bits, units, scales, known.is_none());
             });
             return total;
         }
@@ -240,7 +261,7 @@ impl Plan {
             });
             let scales = Scales::One(self.scale::<T>(&dropped));
             source.for_each_tile(planes, 1, &mut chunk, |units, bits| {
-                self.apply_units(tensor, bits, units, scales);
+                self.finish(key, tensor, bits, units, scales, known.is_none());
             });
             total.count += dropped.count;
         }

@@ -38,6 +38,19 @@ pub enum Scale {
     PerPosition,
 }
 
+/// What the forward pass writes to dropped units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fill {
+    /// Positive zero.
+    #[default]
+    Zero,
+    /// Gaussian noise of mean 0 and standard deviation 1, another value for every element, drawn
+    /// from the same key: timm's `with_noise`. Backward passes write zeros, as the gradient of
+    /// the noise is 0.
+    Noise,
+}
+
 /// A DropBlock layer: block size, drop probability and how the mask is drawn and scaled.
 ///
 /// ```
@@ -57,6 +70,7 @@ pub struct DropBlock {
     pub(crate) alignment: Alignment,
     pub(crate) sharing: Sharing,
     pub(crate) scale: Scale,
+    pub(crate) fill: Fill,
     pub(crate) backend: Backend,
 }
 
@@ -81,6 +95,7 @@ impl DropBlock {
             alignment: Alignment::Before,
             sharing: Sharing::SampleChannel,
             scale: Scale::Tensor,
+            fill: Fill::Zero,
             backend: Backend::detect(),
         }
         .with_block_size(BlockSize::uniform(block_size))
@@ -153,6 +168,14 @@ impl DropBlock {
     #[must_use]
     pub const fn with_scale(mut self, scale: Scale) -> Self {
         self.scale = scale;
+        self
+    }
+
+    /// Sets what the forward pass writes to dropped units.
+    #[inline]
+    #[must_use]
+    pub const fn with_fill(mut self, fill: Fill) -> Self {
+        self.fill = fill;
         self
     }
 

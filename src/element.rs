@@ -23,11 +23,15 @@ impl Element for f64 {
 pub(crate) mod arithmetic {
     use crate::apply::Block;
     use crate::gamma::ONE;
+    use crate::noise;
 
     /// What the crate computes with elements; it cannot be named from outside.
     pub trait Arithmetic: Sized + Block {
         /// `value * scale`, rounded once.
         fn scaled(self, scale: Self::Scale) -> Self;
+
+        /// A normal deviate in units of 2^-28, rounded once.
+        fn from_deviate(units: i32) -> Self;
     }
 
     /// How a scale is computed.
@@ -47,6 +51,11 @@ pub(crate) mod arithmetic {
                 #[inline]
                 fn scaled(self, scale: Self) -> Self {
                     self * scale
+                }
+
+                #[inline]
+                fn from_deviate(units: i32) -> Self {
+                    (f64::from(units) / noise::ONE) as Self
                 }
             }
 

@@ -3,10 +3,12 @@
 
 use core::ops::Range;
 
+use crate::apply::Tensor;
 use crate::driver::CHUNK;
 use crate::error::Buffer;
+use crate::noise::Noise;
 use crate::view::MaskView;
-use crate::{Dropped, Error, Key, Plan};
+use crate::{Dropped, Element, Error, Key, Plan};
 
 /// Neighbouring dropped units: their elements, and where they stand in the order of the planes.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +18,6 @@ pub(crate) struct DroppedRun {
     pub(crate) step: usize,
     pub(crate) len: usize,
     /// The number of the first among all units of the tensor, plane by plane.
-    #[allow(dead_code, reason = "noise takes it")]
     pub(crate) index: usize,
 }
 
@@ -88,6 +89,45 @@ impl Plan {
         let mask = self.mask_ref(mask)?;
         self.for_each_dropped_run(mask, 0..self.units(), |run| fill(x, run, value));
         Ok(())
+    }
+
+    /// Writes the noise of a key to the units that a mask drops and leaves the others as they
+    /// are: what [`forward`](Self::forward) does with [`Fill::Noise`](crate::Fill::Noise) after
+    /// the mask is applied.
+    ///
+    /// * `mask`: [`mask_len`](Self::mask_len) words or more.
+    /// * `x`: [`extent`](Self::extent) elements in the plan's layout.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`], [`Error::FirstSample`].
+    pub fn fill_noise<T: Element>(&self, key: Key, mask: &[u64], x: &mut [T]) -> Result<(), Error> {
+        self.check_tensor(Buffer::Output, x.len())?;
+        self.source(key)?;
+        let mask = self.mask_ref(mask)?;
+        self.noise_units(key, &mut Tensor::InPlace(x), mask, 0..self.units());
+        Ok(())
+    }
+
+    /// Writes noise to the dropped ones of the units in the range.
+    pub(crate) fn noise_units<T: Element>(
+        &self,
+        key: Key,
+        tensor: &mut Tensor<'_, T>,
+        bits: &[u64],
+        units: Range<usize>,
+    ) {
+        let noise = Noise::new(&key.streams());
+        let (Tensor::InPlace(y) | Tensor::To(_, y)) = tensor;
+        // Numbers wrap past 2^64 units, as no tensor has them all.
+        let first = key.first_sample.wrapping_mul((self.shape.channels * self.plane()) as u64);
+        self.for_each_dropped_run(bits, units, |run| {
+            let index = first.wrapping_add(run.index as u64);
+            let Some(y) = y.get_mut(run.element..) else { return };
+            for (i, y) in (0..run.len as u64).zip(y.iter_mut().step_by(run.step.max(1))) {
+                *y = T::from_deviate(noise.deviate(index.wrapping_add(i)));
+            }
+        });
     }
 
     /// Visits the dropped units in the range, whole planes or a part of one, as runs of elements.

@@ -28,6 +28,7 @@ use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 use crate::element::arithmetic::Ratio as _;
+use crate::noise_table::QUANTILES;
 use crate::{Alignment, DropBlock, Element, Gamma, Key, Region, Scale, Shape, Sharing};
 
 const ONE: u64 = 1 << 63;
@@ -39,19 +40,27 @@ fn mix(z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// One output of SplitMix64 seeded with `word`.
+fn hash(word: u64) -> u64 {
+    mix(word.wrapping_add(0x9e3779b97f4a7c15))
+}
+
+/// The 128 bits of a key.
+fn words(key: &Key) -> [u64; 2] {
+    let (mut a, mut b) = (0x243f6a8885a308d3, 0x13198a2e03707344);
+    for word in [key.seed, key.step, key.layer] {
+        a = mix(hash(word).wrapping_add(a));
+        b = mix(hash(word) ^ b);
+    }
+    [a & !1, b | 1]
+}
+
 /// Returns the generator of a segment of 4096 positions.
 #[must_use]
 pub fn generator(key: &Key, segment: u64) -> Xoshiro128PlusPlus {
-    let golden = 0x9e3779b97f4a7c15;
-    let (mut a, mut b) = (0x243f6a8885a308d3, 0x13198a2e03707344);
-    for word in [key.seed, key.step, key.layer] {
-        let hashed = mix(word.wrapping_add(golden));
-        a = mix(hashed.wrapping_add(a));
-        b = mix(hashed ^ b);
-    }
-    let hashed = mix(segment.wrapping_add(golden));
-    a = mix(hashed.wrapping_add(a & !1));
-    b = mix(hashed ^ (b | 1));
+    let [a, b] = words(key);
+    let a = mix(hash(segment).wrapping_add(a));
+    let b = mix(hash(segment) ^ b);
     let mut state = [0; 16];
     state[..8].copy_from_slice(&a.to_le_bytes());
     state[8..].copy_from_slice(&b.to_le_bytes());
@@ -378,6 +387,71 @@ pub fn apply<T: Element>(layer: &DropBlock, shape: &Shape, mask: &[bool], x: &[T
             }
         }
     }
+}
+
+/// Writes noise to dropped units, after [`apply`]: each element of the tensor has its own deviate
+/// in units of 2^-28, by its number in the whole batch, sample by sample and channel by channel.
+///
+/// # Panics
+///
+/// If a buffer is too short.
+pub fn fill_noise<T: Element>(
+    layer: &DropBlock,
+    shape: &Shape,
+    key: &Key,
+    mask: &[bool],
+    y: &mut [T],
+) {
+    let [mask_samples, mask_channels] = mask_planes(layer, shape);
+    let (samples, channels) = (shape.samples(), shape.channels());
+    let plane: usize = shape.map().size().iter().product();
+    for sample in 0..samples {
+        for channel in 0..channels {
+            for position in 0..plane {
+                let mask_sample = if mask_samples == samples { sample } else { 0 };
+                let mask_channel = if mask_channels == channels { channel } else { 0 };
+                let unit = (mask_sample * mask_channels + mask_channel) * plane + position;
+                if mask[unit] {
+                    let number = key
+                        .first_sample
+                        .wrapping_add(sample as u64)
+                        .wrapping_mul(channels as u64)
+                        .wrapping_add(channel as u64)
+                        .wrapping_mul(plane as u64)
+                        .wrapping_add(position as u64);
+                    y[element(shape, [sample, channel, position])] =
+                        T::from_deviate(normal(noise(key, number)));
+                }
+            }
+        }
+    }
+}
+
+/// Returns the 32 random bits of a unit's noise: half of a hash that two neighbours share.
+#[must_use]
+pub fn noise(key: &Key, unit: u64) -> u32 {
+    let [a, b] = words(key).map(|word| mix(word ^ 0x4e6f697365));
+    let pair = mix(mix(hash(unit / 2) ^ a).wrapping_add(b));
+    if unit.is_multiple_of(2) { pair as u32 } else { (pair >> 32) as u32 }
+}
+
+/// Returns the normal deviate of 32 random bits, in units of 2^-28: the lowest bit is the sign,
+/// all of them with that bit set are the upper tail probability in units of 2^-33. Between
+/// entries `2 j`, `2 j + 1` and `2 j + 2` of the table, which hold the deviates of tails of
+/// `2^octave * (1 + s / 16)`, lies a parabola; shifts round down.
+#[must_use]
+pub fn normal(draw: u32) -> i32 {
+    let tail = i64::from(draw | 1);
+    let octave = tail.ilog2();
+    // The place between two entries 2 j and 2 j + 2, in units of 2^-28.
+    let place = ((tail << 31) >> octave) - (1 << 31);
+    let first = 16 * octave as usize + 2 * (place >> 28) as usize;
+    let t = place % (1 << 28);
+    let [z0, z1, z2] = [0, 1, 2].map(|i| i64::from(QUANTILES[first + i]));
+    let slope = 4 * z1 - 3 * z0 - z2;
+    let bend = 2 * z0 - 4 * z1 + 2 * z2;
+    let z = z0 + (((slope + ((bend * t) >> 28)) * t) >> 28);
+    (if draw.is_multiple_of(2) { z } else { -z }) as i32
 }
 
 /// The element that holds a unit: sample, channel, position in the map.

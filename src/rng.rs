@@ -98,6 +98,11 @@ impl Streams {
         [a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]
     }
 
+    /// The key's own 128 bits.
+    pub(crate) const fn words(&self) -> [u64; 2] {
+        [self.a, self.b]
+    }
+
     #[inline]
     pub(crate) fn generator(&self, segment: u64) -> Xoshiro128PlusPlus {
         let mut seed = [0; 16];
@@ -109,12 +114,12 @@ impl Streams {
 }
 
 /// One output of SplitMix64 (Steele, Lea, Flood 2014) seeded with `word`.
-const fn hash(word: u64) -> u64 {
+pub(crate) const fn hash(word: u64) -> u64 {
     mix(word.wrapping_add(0x9e37_79b9_7f4a_7c15))
 }
 
 /// The finaliser of SplitMix64, a bijection.
-const fn mix(mut z: u64) -> u64 {
+pub(crate) const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

@@ -1,8 +1,8 @@
 //! One case: options, shape and key, with buffers on the heap and the oracle beside them.
 
 use dropblock::{
-    Alignment, Backend, BlockSize, DropBlock, Dropped, Element, Gamma, Key, Layout, Map, Plan,
-    Region, Scale, Shape, Sharing, reference,
+    Alignment, Backend, BlockSize, DropBlock, Dropped, Element, Fill, Gamma, Key, Layout, Map,
+    Plan, Region, Scale, Shape, Sharing, reference,
 };
 use proptest::prelude::*;
 
@@ -16,6 +16,7 @@ pub(crate) struct Case {
     pub(crate) shape: Shape,
     pub(crate) key: Key,
     pub(crate) first_sample: u64,
+    pub(crate) noise: bool,
 }
 
 impl Case {
@@ -37,6 +38,15 @@ impl Case {
     pub(crate) fn expected<T: Element>(&self, mask: &[bool], x: &[T], y: &[T]) -> Vec<T> {
         let mut y = y.to_vec();
         reference::apply(&self.layer, &self.shape, mask, x, &mut y);
+        y
+    }
+
+    /// What a forward pass makes of `y`: the same, and noise if there is any.
+    pub(crate) fn expected_forward<T: Element>(&self, mask: &[bool], x: &[T], y: &[T]) -> Vec<T> {
+        let mut y = self.expected(mask, x, y);
+        if self.noise {
+            reference::fill_noise(&self.layer, &self.shape, &self.key, mask, &mut y);
+        }
         y
     }
 }
@@ -213,6 +223,7 @@ prop_compose! {
             1 => Just((3, 0)),
         ],
         (key, first_sample) in keys(),
+        noise in prop_oneof![3 => Just(false), 1 => Just(true)],
     ) -> Case {
         // Large maps with few planes, or the oracle takes too long.
         let len = map.len().unwrap_or(0).max(1);
@@ -224,10 +235,11 @@ prop_compose! {
             .with_region(region)
             .with_alignment(alignment)
             .with_sharing(sharing)
-            .with_scale(scale);
+            .with_scale(scale)
+            .with_fill(if noise { Fill::Noise } else { Fill::Zero });
         let new = |layout| Shape::new(samples, channels, map, layout);
         let shape = layout.map(new);
         let shape = shape.unwrap_or_else(|order| view(new(Layout::ChannelsFirst), order));
-        Case { layer, shape, key, first_sample }
+        Case { layer, shape, key, first_sample, noise }
     }
 }

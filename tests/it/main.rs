@@ -2,6 +2,7 @@
 
 mod case;
 mod dilation;
+mod noise;
 mod presets;
 mod refusals;
 mod schedule;

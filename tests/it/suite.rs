@@ -33,12 +33,18 @@ pub(crate) fn check(backend: Backend, case: &Case) {
 
     let x = tensor(plan.extent());
     let dirty = vec![f32::NAN; x.len()];
-    let expected_new = bits_of(&case.expected(&expected, &x, &dirty));
-    let expected_in_place = bits_of(&case.expected(&expected, &x, &x));
+    let new = bits_of(&case.expected(&expected, &x, &dirty));
+    let in_place = bits_of(&case.expected(&expected, &x, &x));
+    let forward_new = bits_of(&case.expected_forward(&expected, &x, &dirty));
+    let forward_in_place = bits_of(&case.expected_forward(&expected, &x, &x));
     let check_y = |name: &str, (y, result): (Vec<f32>, _)| {
         assert_eq!(result, Ok(expected_count), "{name} of {case:?}");
-        let in_place = name.contains("in place");
-        let expected_y = if in_place { &expected_in_place } else { &expected_new };
+        let expected_y = match (name.starts_with("forward"), name.contains("in place")) {
+            (false, false) => &new,
+            (false, true) => &in_place,
+            (true, false) => &forward_new,
+            (true, true) => &forward_in_place,
+        };
         let wrong = bits_of(&y).iter().zip(expected_y).position(|(a, b)| a != b);
         assert_eq!(wrong, None, "{backend} {name} of {case:?}");
     };
@@ -61,6 +67,13 @@ pub(crate) fn check(backend: Backend, case: &Case) {
     check_y(
         "apply in place",
         guarded(&x, |x| of_unit(plan.apply_in_place(&words, &expected_count, x))),
+    );
+    check_y(
+        "forward in place, by stages",
+        guarded(&x, |x| {
+            of_unit(plan.apply_in_place(&words, &expected_count, x))?;
+            of_unit(if case.noise { plan.fill_noise(key, &words, x) } else { Ok(()) })
+        }),
     );
     check_drop_only(case, &plan, &expected);
     check_views(case, &plan, &expected);
@@ -160,7 +173,10 @@ pub(crate) fn check_boundaries(backend: Backend) {
                         .and_then(|layer| layer.with_gamma(Gamma::Raw(gamma)))
                         .unwrap_or_else(|error| panic!("{error}"));
                     let shape = Shape::new(1, channels, map, Layout::ChannelsFirst);
-                    check(backend, &Case { layer, shape, key: Key::new(3), first_sample: 0 });
+                    check(
+                        backend,
+                        &Case { layer, shape, key: Key::new(3), first_sample: 0, noise: false },
+                    );
                 }
             }
         }
