@@ -182,8 +182,16 @@ impl<'a> Source<'a> {
         let end = self.grid_row(rows.end + reach_down);
         let positions = self.position(plane);
         let row_positions = self.blocks.grid[2] as u64;
-        let start = positions + first * row_positions;
-        let limit = positions + (end * row_positions).min(self.blocks.positions());
+        let (mut start, mut limit) = (first * row_positions, end * row_positions);
+        if rows.len() == 1 && first < end {
+            // Nor from beside the window, in rows so long that this matters.
+            let row = rows.start * width;
+            let left = (window.start - row).saturating_sub(after[2]) as u64;
+            let right = (window.end - row + before[2]) as u64;
+            start += left.min(row_positions);
+            limit -= row_positions - right.min(row_positions);
+        }
+        let (start, limit) = (positions + start, positions + limit.min(self.blocks.positions()));
 
         let mut locator = Locator::new(self.blocks);
         self.walker(start).walk(limit, |position| {

@@ -115,7 +115,10 @@ fn check_views(case: &Case, plan: &Plan, expected: &[bool]) {
     let kept: Vec<bool> =
         dense.expected(expected, &ones, &ones).iter().map(|&x| x == 1.0).collect();
     let positions = case.shape.map().len().unwrap_or(0);
-    for map in 0..if positions == 0 { 0 } else { samples * channels } {
+    // Of very many small maps only some.
+    let looked_at = |map: usize| map < 40 || map.is_multiple_of(997);
+    let maps = if positions == 0 { 0 } else { samples * channels };
+    for map in (0..maps).filter(|&map| looked_at(map)) {
         let Ok(view) = plan.view(&words, map / channels, map % channels) else {
             panic!("{case:?}")
         };
@@ -127,6 +130,9 @@ fn check_views(case: &Case, plan: &Plan, expected: &[bool]) {
         assert_eq!(part.positions.start, units.len() % positions);
         let first = units.len();
         units.extend((0..part.mask.len()).map(|i| !part.mask.is_kept(i)));
+        if !looked_at(first / positions) {
+            return;
+        }
         let kept: Vec<bool> = units[first..].iter().map(|&dropped| !dropped).collect();
         check_view(&part.mask, &kept);
         // The view of that map in the stored mask is the same.
