@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use dropblock::{
-    Alignment, BlockSize, DropBlock, Error, Gamma, Key, Layout, Map, Region, Scale, Shape, Sharing,
-    rand_core::Rng as _, reference,
+    Alignment, BlockSize, DropBlock, Element, Error, Fill, Gamma, Key, Layout, Map, Region, Scale,
+    Shape, Sharing, rand_core::Rng as _, reference,
 };
 
 /// One mask: the arguments as text, and as the crate's types.
@@ -128,34 +128,152 @@ pub fn cases() -> Result<Vec<Case>, Error> {
     Ok(cases)
 }
 
+/// The cases of `variants.txt`: what `masks.txt` does not have.
+pub fn variants() -> Result<Vec<Case>, Error> {
+    let maps: [(&[usize], &[usize]); 3] =
+        [(&[29], &[4]), (&[14, 15], &[6]), (&[4, 6, 7], &[2, 3, 2])];
+    let (paper, timm) = (Gamma::Paper { scale: 1.0 }, Gamma::PaperValid { scale: 1.0 });
+    let mut cases = Vec::new();
+    for (i, (map, block)) in (0..).zip(maps) {
+        for (gamma, region, alignment, sharing, scale, fill) in [
+            // Expectation by position; noise; then timm, timm before 2025, miguelvr, Dragon.
+            (paper, Region::Valid, Alignment::Before, Sharing::SampleChannel, 5, Fill::Zero),
+            (Gamma::Exact, Region::Full, Alignment::After, Sharing::Sample, 5, Fill::Zero),
+            (paper, Region::Valid, Alignment::Before, Sharing::SampleChannel, 4, Fill::Noise),
+            (timm, Region::Full, Alignment::Before, Sharing::Sample, 0, Fill::Noise),
+            (timm, Region::Full, Alignment::Before, Sharing::SampleChannel, 0, Fill::Zero),
+            (paper, Region::Full, Alignment::After, Sharing::Sample, 0, Fill::Zero),
+            (paper, Region::Valid, Alignment::Before, Sharing::Sample, 3, Fill::Zero),
+        ] {
+            let scale = [
+                Scale::Tensor,
+                Scale::Sample,
+                Scale::Channel,
+                Scale::Fixed,
+                Scale::None,
+                Scale::PerPosition,
+            ][scale];
+            let place = (region, alignment);
+            let key = [77, i, 5, 3];
+            let mut case = case((2, 3), map, block, 0.2, gamma, place, (sharing, scale), key)?;
+            let _ = writeln!(case.text, "fill = {fill:?}");
+            case.layer = case.layer.with_fill(fill);
+            // Channels last with a channel to skip, and rows of one position more than the map.
+            let [d, h, w] = case.shape.map().size();
+            let row = 4 * (w + 1);
+            let strides = [d * h * row, 1, h * row, row, 4];
+            cases.push(Case { text: case.text.clone(), ..case });
+            let _ = writeln!(case.text, "strides = {strides:?}");
+            case.shape = case.shape.with_strides(strides);
+            cases.push(case);
+        }
+    }
+    for fraction in [0.01, 0.25, 0.5, 2.0] {
+        let place = (Region::Valid, Alignment::Before);
+        let sharing = (Sharing::SampleChannel, Scale::Tensor);
+        let mut case = case((2, 3), &[14, 23], &[1], 0.2, paper, place, sharing, [78, 0, 0, 0])?;
+        case.text = case.text.replace("block = [1]", &format!("block = relative {fraction:?}"));
+        case.layer = case.layer.with_block_size(BlockSize::relative(fraction))?;
+        cases.push(case);
+    }
+    Ok(cases)
+}
+
 /// The text of `masks.txt`.
 pub fn masks() -> Result<String, Error> {
     let mut text = String::from("# Masks of version 1; the format is described in README.md.\n");
-    for Case { text: arguments, layer, shape, key } in cases()? {
-        let units = reference::units(&layer, &shape);
-        let mut mask = vec![false; units];
-        reference::mask(&layer, &shape, &key, &mut mask);
-        let bytes: Vec<u8> = mask
-            .chunks(8)
-            .map(|units| (0..).zip(units).map(|(i, &unit)| u8::from(unit) << i).sum())
-            .collect();
-        let x = input(mask_len(&shape));
-        let mut y = vec![0.0; x.len()];
-        reference::apply(&layer, &shape, &mask, &x, &mut y);
-        let dropped = mask.iter().filter(|&&unit| unit).count();
-        text += "\n";
-        text += &arguments;
-        line(&mut text, "gamma_2_63", format!("{:016x}", reference::gamma(&layer, &shape)));
-        line(&mut text, "units", units);
-        line(&mut text, "dropped", dropped);
-        line(&mut text, "mask_fnv", format!("{:016x}", fnv(&bytes)));
+    for case in cases()? {
+        let (mask, lines) = mask_lines(&case);
+        text += &lines;
+        let y = forward(&case, &mask, &input(case.shape.extent()?));
         line(&mut text, "output_fnv", format!("{:016x}", fnv(&output_bytes(&y))));
-        if bytes.len() <= 128 {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            line(&mut text, "mask", hex);
-        }
+        hex_line(&mut text, &mask);
     }
     Ok(text)
+}
+
+/// The text of `variants.txt`.
+pub fn variants_text() -> Result<String, Error> {
+    let mut text = String::from("# Variants of version 1; the format is described in README.md.\n");
+    for case in variants()? {
+        let (mask, lines) = mask_lines(&case);
+        text += &lines;
+        let x = input(case.shape.extent()?);
+        let y = forward(&case, &mask, &x);
+        line(&mut text, "output_fnv", format!("{:016x}", fnv(&output_bytes(&y))));
+        let x: Vec<f64> = x.into_iter().map(f64::from).collect();
+        let y = forward(&case, &mask, &x);
+        let bytes: Vec<u8> = y.iter().flat_map(|y| y.to_bits().to_le_bytes()).collect();
+        line(&mut text, "output_f64_fnv", format!("{:016x}", fnv(&bytes)));
+        // What dropping alone leaves of integers: the oracle on ones tells where.
+        let alone = case.layer.with_scale(Scale::None);
+        let ones = vec![1.0_f32; x.len()];
+        let mut kept = ones.clone();
+        reference::apply(&alone, &case.shape, &mask, &ones, &mut kept);
+        let select = |(&kept, x): (&f32, i8)| if kept == 0.0 { ZERO_POINT } else { x };
+        let y: Vec<u8> = kept.iter().zip(input_i8(x.len())).map(|v| select(v) as u8).collect();
+        line(&mut text, "output_i8_fnv", format!("{:016x}", fnv(&y)));
+        hex_line(&mut text, &mask);
+    }
+    Ok(text)
+}
+
+/// The mask, and the lines of its arguments and counts.
+fn mask_lines(case: &Case) -> (Vec<bool>, String) {
+    let Case { text: arguments, layer, shape, key } = case;
+    let mut mask = vec![false; reference::units(layer, shape)];
+    reference::mask(layer, shape, key, &mut mask);
+    let mut text = format!("\n{arguments}");
+    let gamma = reference::gamma(layer, shape);
+    line(&mut text, "gamma_2_63", format!("{gamma:016x}"));
+    line(&mut text, "units", mask.len());
+    line(&mut text, "dropped", mask.iter().filter(|&&unit| unit).count());
+    line(&mut text, "mask_fnv", format!("{:016x}", fnv(&mask_bytes(&mask))));
+    (mask, text)
+}
+
+fn mask_bytes(mask: &[bool]) -> Vec<u8> {
+    mask.chunks(8)
+        .map(|units| (0..).zip(units).map(|(i, &unit)| u8::from(unit) << i).sum())
+        .collect()
+}
+
+/// The mask itself, if it is short.
+fn hex_line(text: &mut String, mask: &[bool]) {
+    let bytes = mask_bytes(mask);
+    if bytes.len() <= 128 {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        line(text, "mask", hex);
+    }
+}
+
+/// The forward pass in place.
+fn forward<T: Element>(case: &Case, mask: &[bool], x: &[T]) -> Vec<T> {
+    let mut y = x.to_vec();
+    reference::apply(&case.layer, &case.shape, mask, x, &mut y);
+    if case.text.contains("fill = Noise") {
+        reference::fill_noise(&case.layer, &case.shape, &case.key, mask, &mut y);
+    }
+    y
+}
+
+/// The text of `noise.txt`.
+pub fn noise() -> String {
+    let mut text = String::from("# seed step layer unit: draw deviate\n");
+    for seed in [0, 1, u64::MAX] {
+        for (step, layer) in [(0, 0), (1, 0), (0, 1), (u64::MAX, 1 << 32)] {
+            for unit in [0, 1, 2, 3, 1 << 40, u64::MAX] {
+                let draw = reference::noise(&Key::new(seed).step(step).layer(layer), unit);
+                let deviate = reference::normal(draw);
+                let _ = writeln!(text, "{seed} {step} {layer} {unit}: {draw:08x} {deviate}");
+            }
+        }
+    }
+    text += "\n# draw: deviate\n";
+    for draw in (0..32).flat_map(|i| [1 << i, 3 << i, 0xdead_beef >> i]).chain([0, u32::MAX]) {
+        let _ = writeln!(text, "{draw:08x}: {}", reference::normal(draw));
+    }
+    text
 }
 
 /// The text of `streams.txt`.
@@ -217,9 +335,12 @@ pub fn fnv(bytes: &[u8]) -> u64 {
     })
 }
 
-fn mask_len(shape: &Shape) -> usize {
-    let [d, h, w] = shape.map().size();
-    shape.samples() * shape.channels() * d * h * w
+/// The zero point of the `i8` vectors.
+pub const ZERO_POINT: i8 = -3;
+
+/// The input of the `i8` vectors: element `i` is `(i mod 251) - 128`.
+pub fn input_i8(len: usize) -> impl Iterator<Item = i8> {
+    (0..len).map(|i| (i as i32 % 251 - 128) as i8)
 }
 
 fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
@@ -231,9 +352,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "tests/vectors".into());
     let folder = std::path::Path::new(&folder);
     std::fs::create_dir_all(folder)?;
-    for (name, text) in
-        [("masks.txt", masks()?), ("streams.txt", streams()), ("tables.txt", tables())]
-    {
+    for (name, text) in [
+        ("masks.txt", masks()?),
+        ("variants.txt", variants_text()?),
+        ("streams.txt", streams()),
+        ("tables.txt", tables()),
+        ("noise.txt", noise()),
+    ] {
         std::fs::write(folder.join(name), text)?;
     }
     Ok(())

@@ -7,13 +7,16 @@ use dropblock::{Backend, Error};
 #[allow(unreachable_pub, reason = "a program, included as a module")]
 mod program;
 
-use program::{cases, fnv, input, output_bytes};
+use program::{Case, ZERO_POINT, cases, fnv, input, input_i8, output_bytes, variants};
 
 const MASKS: &str = include_str!("../vectors/masks.txt");
+const VARIANTS: &str = include_str!("../vectors/variants.txt");
 
 #[test]
 fn files_are_what_the_program_writes() -> Result<(), Error> {
     assert!(program::masks()? == MASKS, "masks.txt: run `cargo run --example vectors`");
+    assert!(program::variants_text()? == VARIANTS, "variants.txt");
+    assert!(program::noise() == include_str!("../vectors/noise.txt"), "noise.txt");
     assert!(program::streams() == include_str!("../vectors/streams.txt"), "streams.txt");
     assert!(program::tables() == include_str!("../vectors/tables.txt"), "tables.txt");
     Ok(())
@@ -26,14 +29,18 @@ fn value<'a>(block: &'a str, name: &str) -> Option<&'a str> {
 
 #[test]
 fn every_backend_gives_what_the_file_says() -> Result<(), Error> {
-    let blocks: Vec<&str> = MASKS.split("\n\n").skip(1).collect();
-    let cases = cases()?;
+    check_backends(MASKS, &cases()?)?;
+    check_backends(VARIANTS, &variants()?)
+}
+
+fn check_backends(file: &str, cases: &[Case]) -> Result<(), Error> {
+    let blocks: Vec<&str> = file.split("\n\n").skip(1).collect();
     assert_eq!(blocks.len(), cases.len());
     for (case, block) in cases.iter().zip(blocks) {
         for &backend in Backend::ALL {
             let plan = case.layer.with_backend(backend)?.plan(case.shape)?;
             let mut mask = vec![!0; plan.mask_len()];
-            let mut y = input(plan.len());
+            let mut y = input(plan.extent());
             let dropped = plan.forward_in_place(case.key, &mut y, Some(&mut mask))?;
             let mut bytes: Vec<u8> = mask.iter().flat_map(|word| word.to_le_bytes()).collect();
             bytes.truncate(plan.units().div_ceil(8));
@@ -44,6 +51,16 @@ fn every_backend_gives_what_the_file_says() -> Result<(), Error> {
             check("dropped", dropped.count.to_string());
             check("mask_fnv", format!("{:016x}", fnv(&bytes)));
             check("output_fnv", format!("{:016x}", fnv(&output_bytes(&y))));
+            if value(block, "output_i8_fnv").is_some() {
+                let mut y: Vec<i8> = input_i8(plan.extent()).collect();
+                plan.drop_only(case.key, &mut y, ZERO_POINT, None)?;
+                let y: Vec<u8> = y.iter().map(|&y| y as u8).collect();
+                check("output_i8_fnv", format!("{:016x}", fnv(&y)));
+                let mut y: Vec<f64> = input(plan.extent()).into_iter().map(f64::from).collect();
+                plan.forward_in_place(case.key, &mut y, None)?;
+                let y: Vec<u8> = y.iter().flat_map(|y| y.to_bits().to_le_bytes()).collect();
+                check("output_f64_fnv", format!("{:016x}", fnv(&y)));
+            }
             if value(block, "mask").is_some() {
                 check("mask", bytes.iter().map(|byte| format!("{byte:02x}")).collect());
             }
