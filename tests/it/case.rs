@@ -180,6 +180,10 @@ fn view(shape: Shape, (order, gaps): ([usize; 5], [usize; 5])) -> Shape {
     for (&axis, gap) in order.iter().zip(gaps).rev() {
         strides[axis] = stride + usize::from(stride == 1) * gap;
         stride = strides[axis] * (sizes[axis].max(1) + gap);
+        if sizes[axis] < 2 && gap > 1 {
+            // Never used, and hence allowed to be anything.
+            strides[axis] = [0, usize::MAX][gap % 2];
+        }
     }
     shape.with_strides(strides)
 }
