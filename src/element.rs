@@ -1,8 +1,13 @@
 //! The element types of tensors.
 
-/// A floating-point element: `f32` or `f64`. Sealed: the set of types is closed.
+/// A floating-point element: `f32` or `f64`, with the feature `half` also `half::f16` and
+/// `half::bf16`. Sealed: the set of types is closed.
 ///
-/// Each has a type for its scale: its own.
+/// Each has a type for its scale. That of `f32` and `f64` is their own, and a kept value is
+/// multiplied in it, rounded once. That of the halves is `f32`, so that counts beyond their range
+/// have a ratio: the value is converted, which is exact, multiplied in `f32` and rounded to
+/// nearest even, as frameworks do. Overflow gives infinity, denormals are exact, and NaN stays
+/// NaN with any payload.
 pub trait Element: arithmetic::Arithmetic + Copy + PartialEq + core::fmt::Debug + 'static {
     /// Positive zero, the value of a dropped unit.
     const ZERO: Self;
@@ -20,6 +25,18 @@ impl Element for f64 {
     const ONE: Self = 1.0;
 }
 
+#[cfg(feature = "half")]
+impl Element for half::f16 {
+    const ZERO: Self = Self::ZERO;
+    const ONE: Self = Self::ONE;
+}
+
+#[cfg(feature = "half")]
+impl Element for half::bf16 {
+    const ZERO: Self = Self::ZERO;
+    const ONE: Self = Self::ONE;
+}
+
 pub(crate) mod arithmetic {
     use crate::apply::Block;
     use crate::gamma::ONE;
@@ -27,10 +44,11 @@ pub(crate) mod arithmetic {
 
     /// What the crate computes with elements; it cannot be named from outside.
     pub trait Arithmetic: Sized + Block {
-        /// `value * scale`, rounded once.
+        /// `value * scale`, rounded once in the type of the scale, and once to this type.
         fn scaled(self, scale: Self::Scale) -> Self;
 
-        /// A normal deviate in units of 2^-28, rounded once.
+        /// A normal deviate in units of 2^-28, rounded once in the type of the scale, and once
+        /// to this type.
         fn from_deviate(units: i32) -> Self;
     }
 
@@ -89,4 +107,30 @@ pub(crate) mod arithmetic {
 
     arithmetic!(f32);
     arithmetic!(f64);
+
+    #[cfg(feature = "half")]
+    impl Arithmetic for half::f16 {
+        #[inline]
+        fn scaled(self, scale: f32) -> Self {
+            Self::from_f32(self.to_f32() * scale)
+        }
+
+        #[inline]
+        fn from_deviate(units: i32) -> Self {
+            Self::from_f32(f32::from_deviate(units))
+        }
+    }
+
+    #[cfg(feature = "half")]
+    impl Arithmetic for half::bf16 {
+        #[inline]
+        fn scaled(self, scale: f32) -> Self {
+            Self::from_f32(self.to_f32() * scale)
+        }
+
+        #[inline]
+        fn from_deviate(units: i32) -> Self {
+            Self::from_f32(f32::from_deviate(units))
+        }
+    }
 }

@@ -49,6 +49,8 @@ pub use drop_block::{DropBlock, Fill, Scale, Sharing};
 pub use element::Element;
 pub use error::{Buffer, Error};
 pub use gamma::Gamma;
+#[cfg(feature = "half")]
+pub use half;
 pub use plan::Plan;
 pub use rand_core;
 pub use rng::Key;

@@ -7,6 +7,8 @@ use core::ops::Range;
 
 use crate::{Backend, Element, bits};
 
+#[cfg(feature = "half")]
+mod half;
 mod scalar;
 mod simd;
 mod transpose;

@@ -2,6 +2,8 @@
 
 mod case;
 mod dilation;
+#[cfg(feature = "half")]
+mod half;
 mod noise;
 mod presets;
 mod refusals;
