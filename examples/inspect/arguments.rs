@@ -1,0 +1,418 @@
+//! The flags: their help, their parsing, and what they ask for.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use dropblock::{
+    Alignment, Backend, BlockSize, DropBlock, Error, Fill, Gamma, Key, Layout, Map, Plan, Region,
+    Scale, Shape, Sharing,
+};
+
+const USAGE: &str = "\
+usage: inspect --shape N,C,H,W --block-size K --drop-prob P --seed S --step T [options]
+
+  --shape SIZES      N,C,L or N,C,H,W or N,C,D,H,W: samples, channels and the map (length;
+                     height, width; depth, height, width), in this order whatever the layout
+  --block-size K     a number for every axis of the map, or HEIGHTxWIDTH as 5x3, or
+                     DEPTHxHEIGHTxWIDTH as 2x5x3, or rel:F for the fraction F of every axis
+  --drop-prob P      a number in [0, 1]
+  --seed S           an integer below 2^64
+  --step T           an integer below 2^64
+
+options:
+  --layer L          an integer below 2^64                     (0)
+  --first-sample N   an integer below 2^64                     (0)
+  --dims D           1 | 2 | 3: the axes of the map, as a check of the shape
+  --layout           first | last: where the channels lie; or by the name that goes with the
+                     shape: ncl, nchw, ncdhw | nlc, nhwc, ndhwc  (first)
+  --strides LIST     a view in place of a layout: one stride, in elements, for each size of
+                     the shape, in the same order
+  --preset           tensorflow | timm | timm-legacy | miguelvr | dragon: start from that
+                     implementation's options; the flags below replace them one by one
+  --gamma            paper | paper-valid | exact | a number in [0, 1]  (paper)
+  --gamma-scale S    a factor for gamma paper and paper-valid  (1)
+  --region           valid | full                              (valid)
+  --alignment        before | after                            (before)
+  --sharing          sample-channel | sample | channel | all   (sample-channel)
+  --scale            tensor | sample | channel | fixed | none | position  (tensor)
+  --fill             zero | noise: what dropped elements become; noise needs a float  (zero)
+  --dtype            f32 | f64 | f16 | bf16 | i8 | u8: also print the hash of the output of
+                     these elements; f16 and bf16 need a build with --features half
+  --zero-point Z     the zero of i8 and u8                     (0)
+  --backend          a name of the list below                  (the fastest)
+  --help             this text
+
+backends of this build: ";
+
+const FLAGS: &[&str] = &[
+    "--shape",
+    "--block-size",
+    "--drop-prob",
+    "--seed",
+    "--step",
+    "--layer",
+    "--first-sample",
+    "--dims",
+    "--layout",
+    "--strides",
+    "--preset",
+    "--gamma",
+    "--gamma-scale",
+    "--region",
+    "--alignment",
+    "--sharing",
+    "--scale",
+    "--fill",
+    "--dtype",
+    "--zero-point",
+    "--backend",
+];
+
+pub(crate) fn usage() -> String {
+    let backends: Vec<_> = Backend::ALL.iter().map(|backend| backend.name()).collect();
+    format!("{USAGE}{}\n", backends.join(", "))
+}
+
+/// Names the flag to which the library's refusal belongs.
+pub(crate) fn refused<E: Display>(flag: &'static str) -> impl Fn(E) -> String {
+    move |error| format!("{flag}: {error}")
+}
+
+/// What the arguments ask for.
+pub(crate) struct Request {
+    pub(crate) plan: Plan,
+    pub(crate) key: Key,
+    /// The flag's value: a preset's cannot be [`Scale::PerPosition`].
+    pub(crate) scale: Option<Scale>,
+    pub(crate) dtype: Dtype,
+    /// The shape as given, for messages.
+    pub(crate) shape: String,
+    /// The flag on which the length of buffers depends, and its value, for messages.
+    pub(crate) extent: (&'static str, String),
+}
+
+/// The elements of the output.
+#[derive(Clone, Copy)]
+pub(crate) enum Dtype {
+    F32,
+    F64,
+    #[cfg(feature = "half")]
+    F16,
+    #[cfg(feature = "half")]
+    Bf16,
+    I8 {
+        zero_point: i8,
+    },
+    U8 {
+        zero_point: u8,
+    },
+    /// No output.
+    None,
+}
+
+impl Request {
+    pub(crate) fn new(args: Vec<String>) -> Result<Self, String> {
+        let args = Arguments::new(args)?;
+        let (shape, extent) = shape(&args)?;
+        let layer = layer(&args)?;
+        let key = Key::new(args.required("--seed", INTEGER, parse)?)
+            .step(args.required("--step", INTEGER, parse)?)
+            .layer(args.optional("--layer", INTEGER, parse)?.unwrap_or(0))
+            .first_sample(args.optional("--first-sample", INTEGER, parse)?.unwrap_or(0));
+        let dtype = dtype(&args)?;
+        let given = args.given("--shape");
+        let plan = layer.plan(shape).map_err(|error| match error {
+            Error::Rank { .. } => format!("--block-size: {error}"),
+            _ => format!("--shape: {error}, {given} was given"),
+        })?;
+        let scale = args.choice("--scale", SCALES)?;
+        Ok(Self { plan, key, scale, dtype, shape: given, extent })
+    }
+}
+
+/// The shape, and the flag on which the length of buffers depends.
+fn shape(args: &Arguments) -> Result<(Shape, (&'static str, String)), String> {
+    let needed = format!("a list N,C,L or N,C,H,W or N,C,D,H,W of integers up to {}", usize::MAX);
+    let (samples, channels, map) = args.required("--shape", &needed, parse_shape)?;
+    let given = args.given("--shape");
+    let rank = usize::from(map.rank());
+
+    if let Some(dims) = args.choice("--dims", &[("1", 1), ("2", 2), ("3", 3)])?
+        && dims != rank
+    {
+        return Err(format!("--dims: {rank} is needed for --shape {given}, {dims} was given"));
+    }
+
+    let (first, last) = [("ncl", "nlc"), ("nchw", "nhwc"), ("ncdhw", "ndhwc")][rank - 1];
+    let layouts = [
+        ("first", Layout::ChannelsFirst),
+        ("last", Layout::ChannelsLast),
+        (first, Layout::ChannelsFirst),
+        (last, Layout::ChannelsLast),
+    ];
+    let layout = args
+        .choice("--layout", &layouts)
+        .map_err(|message| format!("{message} with the {rank}-D --shape {given}"))?;
+    let shape = Shape::new(samples, channels, map, layout.unwrap_or(Layout::ChannelsFirst));
+    shape.extent().map_err(|error| format!("--shape: {error}, {given} was given"))?;
+
+    let needed = format!("one integer for each of the {} sizes of --shape {given}", rank + 2);
+    let Some(strides) = args.optional("--strides", &needed, |text| {
+        parse_list(text).filter(|strides| strides.len() == rank + 2)
+    })?
+    else {
+        return Ok((shape, ("--shape", given)));
+    };
+    if layout.is_some() {
+        let layout = args.given("--layout");
+        return Err(format!("--strides: no --layout is needed, {layout} was given"));
+    }
+    // Missing axes of the map may have any stride.
+    let mut all = [0; 5];
+    all[..2].copy_from_slice(&strides[..2]);
+    all[5 - rank..].copy_from_slice(&strides[2..]);
+    let shape = shape.with_strides(all);
+    let given = args.given("--strides");
+    shape.extent().map_err(|error| match error {
+        Error::Stride { .. } => format!("--strides: {error} in {given}"),
+        _ => format!("--strides: {error}, {given} was given"),
+    })?;
+    Ok((shape, ("--strides", given)))
+}
+
+fn layer(args: &Arguments) -> Result<DropBlock, String> {
+    let needed = "an integer, HEIGHTxWIDTH, DEPTHxHEIGHTxWIDTH or rel: and a fraction";
+    let block_size = args.required("--block-size", needed, parse_block_size)?;
+    let drop_prob = args.required("--drop-prob", "a number in [0, 1]", parse)?;
+    let preset = args.choice("--preset", PRESETS)?.unwrap_or(PRESETS[0].1);
+    let (gamma, gamma_flag) = gamma(args, preset.gamma)?;
+    let backends: Vec<_> = Backend::ALL.iter().map(|backend| (backend.name(), *backend)).collect();
+    let backend = args.choice("--backend", &backends)?.unwrap_or(Backend::detect());
+
+    let mut layer = (preset.new)(1, drop_prob)
+        .map_err(refused("--drop-prob"))?
+        .with_block_size(block_size)
+        .map_err(refused("--block-size"))?
+        .with_gamma(gamma)
+        .map_err(refused(gamma_flag))?
+        .with_backend(backend)
+        .map_err(refused("--backend"))?;
+    if let Some(region) = args.choice("--region", REGIONS)? {
+        layer = layer.with_region(region);
+    }
+    if let Some(alignment) = args.choice("--alignment", ALIGNMENTS)? {
+        layer = layer.with_alignment(alignment);
+    }
+    if let Some(sharing) = args.choice("--sharing", SHARINGS)? {
+        layer = layer.with_sharing(sharing);
+    }
+    if let Some(scale) = args.choice("--scale", SCALES)? {
+        layer = layer.with_scale(scale);
+    }
+    if let Some(fill) = args.choice("--fill", FILLS)? {
+        layer = layer.with_fill(fill);
+    }
+    Ok(layer)
+}
+
+/// Options to start from.
+#[derive(Clone, Copy)]
+struct Preset {
+    new: fn(usize, f64) -> Result<DropBlock, Error>,
+    /// The preset's, so that `--gamma-scale` alone keeps its kind.
+    gamma: Gamma,
+}
+
+const PRESETS: &[(&str, Preset)] = &[
+    ("tensorflow", Preset { new: DropBlock::tensorflow, gamma: PAPER }),
+    ("timm", Preset { new: DropBlock::timm, gamma: PAPER_VALID }),
+    ("timm-legacy", Preset { new: DropBlock::timm_legacy, gamma: PAPER_VALID }),
+    ("miguelvr", Preset { new: DropBlock::miguelvr, gamma: PAPER }),
+    ("dragon", Preset { new: DropBlock::dragon, gamma: PAPER }),
+];
+const PAPER: Gamma = Gamma::Paper { scale: 1.0 };
+const PAPER_VALID: Gamma = Gamma::PaperValid { scale: 1.0 };
+
+const REGIONS: &[(&str, Region)] = &[("valid", Region::Valid), ("full", Region::Full)];
+const ALIGNMENTS: &[(&str, Alignment)] =
+    &[("before", Alignment::Before), ("after", Alignment::After)];
+const SHARINGS: &[(&str, Sharing)] = &[
+    ("sample-channel", Sharing::SampleChannel),
+    ("sample", Sharing::Sample),
+    ("channel", Sharing::Channel),
+    ("all", Sharing::All),
+];
+const SCALES: &[(&str, Scale)] = &[
+    ("tensor", Scale::Tensor),
+    ("sample", Scale::Sample),
+    ("channel", Scale::Channel),
+    ("fixed", Scale::Fixed),
+    ("none", Scale::None),
+    ("position", Scale::PerPosition),
+];
+const FILLS: &[(&str, Fill)] = &[("zero", Fill::Zero), ("noise", Fill::Noise)];
+
+/// The gamma, and the flag to name if it is refused.
+fn gamma(args: &Arguments, preset: Gamma) -> Result<(Gamma, &'static str), String> {
+    let needed = "paper, paper-valid, exact or a number in [0, 1]";
+    let gamma = args
+        .optional("--gamma", needed, |text| match text {
+            "paper" => Some(PAPER),
+            "paper-valid" => Some(PAPER_VALID),
+            "exact" => Some(Gamma::Exact),
+            _ => parse(text).map(Gamma::Raw),
+        })?
+        .unwrap_or(preset);
+    let scale = args.optional("--gamma-scale", "a finite number of at least 0", parse)?;
+    match (gamma, scale) {
+        (gamma, None) => Ok((gamma, "--gamma")),
+        (Gamma::Paper { .. }, Some(scale)) => Ok((Gamma::Paper { scale }, "--gamma-scale")),
+        (Gamma::PaperValid { .. }, Some(scale)) => {
+            Ok((Gamma::PaperValid { scale }, "--gamma-scale"))
+        }
+        (_, Some(scale)) => Err(format!(
+            "--gamma-scale: --gamma paper or paper-valid is needed, {scale} was given with {}",
+            args.given("--gamma")
+        )),
+    }
+}
+
+fn dtype(args: &Arguments) -> Result<Dtype, String> {
+    let dtype = args.choice(
+        "--dtype",
+        &[
+            ("f32", Some(Dtype::F32)),
+            ("f64", Some(Dtype::F64)),
+            #[cfg(feature = "half")]
+            ("f16", Some(Dtype::F16)),
+            #[cfg(feature = "half")]
+            ("bf16", Some(Dtype::Bf16)),
+            #[cfg(not(feature = "half"))]
+            ("f16", None),
+            #[cfg(not(feature = "half"))]
+            ("bf16", None),
+            ("i8", Some(Dtype::I8 { zero_point: 0 })),
+            ("u8", Some(Dtype::U8 { zero_point: 0 })),
+        ],
+    )?;
+    let given = args.given("--dtype");
+    let Some(dtype) = dtype.unwrap_or(Some(Dtype::None)) else {
+        return Err(format!("--dtype: a build with --features half is needed, {given} was given"));
+    };
+    let integers = matches!(dtype, Dtype::I8 { .. } | Dtype::U8 { .. });
+    if integers && args.choice("--fill", FILLS)? == Some(Fill::Noise) {
+        return Err(format!("--fill: zero is needed for --dtype {given}, noise was given"));
+    }
+    let zero_point = "--zero-point";
+    Ok(match dtype {
+        Dtype::I8 { .. } => {
+            let needed = "an integer from -128 to 127 for i8";
+            Dtype::I8 { zero_point: args.optional(zero_point, needed, parse)?.unwrap_or(0) }
+        }
+        Dtype::U8 { .. } => {
+            let needed = "an integer from 0 to 255 for u8";
+            Dtype::U8 { zero_point: args.optional(zero_point, needed, parse)?.unwrap_or(0) }
+        }
+        other => {
+            let needed = "--dtype i8 or u8 beside it";
+            args.optional(zero_point, needed, |_| None::<()>)?;
+            other
+        }
+    })
+}
+
+/// What the integer flags need.
+const INTEGER: &str = "an integer from 0 to 2^64 - 1";
+
+fn parse<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+fn parse_list(text: &str) -> Option<Vec<usize>> {
+    text.split(',').map(parse).collect()
+}
+
+fn parse_shape(text: &str) -> Option<(usize, usize, Map)> {
+    match parse_list(text)?[..] {
+        [n, c, length] => Some((n, c, Map::l(length))),
+        [n, c, height, width] => Some((n, c, Map::hw(height, width))),
+        [n, c, depth, height, width] => Some((n, c, Map::dhw(depth, height, width))),
+        _ => None,
+    }
+}
+
+fn parse_block_size(text: &str) -> Option<BlockSize> {
+    if let Some(fraction) = text.strip_prefix("rel:") {
+        return parse(fraction).map(BlockSize::relative);
+    }
+    let sizes: Option<Vec<_>> = text.split('x').map(parse).collect();
+    match sizes?[..] {
+        [size] => Some(BlockSize::uniform(size)),
+        [height, width] => Some(BlockSize::hw(height, width)),
+        [depth, height, width] => Some(BlockSize::dhw(depth, height, width)),
+        _ => None,
+    }
+}
+
+/// The values by flag, as given.
+struct Arguments(BTreeMap<&'static str, String>);
+
+impl Arguments {
+    /// Takes `--flag value` and `--flag=value`.
+    fn new(args: Vec<String>) -> Result<Self, String> {
+        let mut values = BTreeMap::new();
+        let mut args = args.into_iter();
+        while let Some(arg) = args.next() {
+            let (name, value) = match arg.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (arg.as_str(), None),
+            };
+            let Some(&flag) = FLAGS.iter().find(|&&flag| flag == name) else {
+                return Err(format!("one of the flags below is needed, {arg:?} was given"));
+            };
+            let Some(value) = value.or_else(|| args.next()) else {
+                return Err(format!("{flag}: a value is needed, none was given"));
+            };
+            if values.insert(flag, value).is_some() {
+                return Err(format!("{flag}: one value is needed, two were given"));
+            }
+        }
+        Ok(Self(values))
+    }
+
+    /// The value as given, for messages; empty if there is none.
+    fn given(&self, flag: &str) -> String {
+        self.0.get(flag).cloned().unwrap_or_default()
+    }
+
+    fn optional<T>(
+        &self,
+        flag: &str,
+        needed: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, String> {
+        let Some(given) = self.0.get(flag) else { return Ok(None) };
+        match parse(given) {
+            Some(value) => Ok(Some(value)),
+            None => Err(format!("{flag}: {needed} is needed, {given:?} was given")),
+        }
+    }
+
+    fn required<T>(
+        &self,
+        flag: &str,
+        needed: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, String> {
+        self.optional(flag, needed, parse)?
+            .ok_or_else(|| format!("{flag}: {needed} is needed, nothing was given"))
+    }
+
+    fn choice<T: Copy>(&self, flag: &str, choices: &[(&str, T)]) -> Result<Option<T>, String> {
+        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+        self.optional(flag, &format!("one of {}", names.join(", ")), |given| {
+            choices.iter().find(|(name, _)| *name == given).map(|(_, value)| *value)
+        })
+    }
+}
