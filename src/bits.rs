@@ -26,9 +26,16 @@ pub(crate) fn word(words: &[u64], index: usize) -> u64 {
 /// The 64 bits that start at any bit; bits past the slice are 0.
 #[inline]
 pub(crate) fn load(words: &[u64], bit: usize) -> u64 {
+    load_low::<WORD_BITS>(words, bit)
+}
+
+/// The same where only the lowest `N` bits matter: the others are left open, so that the second
+/// word is read only if one of the `N` lies there.
+#[inline]
+pub(crate) fn load_low<const N: usize>(words: &[u64], bit: usize) -> u64 {
     let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
     let low = word(words, index) >> shift;
-    if shift == 0 { low } else { low | word(words, index + 1) << (WORD_BITS - shift) }
+    if shift + N <= WORD_BITS { low } else { low | word(words, index + 1) << (WORD_BITS - shift) }
 }
 
 /// Sets `len` bits from `bit` on; bits past the slice are left out.

@@ -3,9 +3,16 @@
 
 use core::ops::Range;
 
+use wide::u32x8;
+
 use crate::bits::{self, WORD_BITS};
 use crate::error::Buffer;
 use crate::{Dropped, Error, Key, Plan};
+
+const LANES: usize = 8;
+
+/// The bit of each lane.
+const OWN_BIT: u32x8 = u32x8::new([1, 2, 4, 8, 16, 32, 64, 128]);
 
 /// The mask of a run of units, for a loop of the caller's: it may begin at any bit.
 ///
@@ -84,10 +91,15 @@ impl<'a> MaskView<'a> {
     #[inline]
     #[must_use]
     pub fn keep_word(&self, unit: usize) -> u64 {
-        match self.len.checked_sub(unit) {
-            Some(rest) => !bits::load(self.words, self.start + unit) & bits::low(rest),
-            None => 0,
-        }
+        self.keep_bits::<WORD_BITS>(unit)
+    }
+
+    /// The lowest `N` bits of the word; what the others are is left open.
+    #[inline]
+    fn keep_bits<const N: usize>(&self, unit: usize) -> u64 {
+        let Some(rest) = self.len.checked_sub(unit) else { return 0 };
+        let word = !bits::load_low::<N>(self.words, self.start + unit);
+        if rest >= N { word } else { word & bits::low(rest) }
     }
 
     /// Returns `N` units, at most 64, from `unit` on as lanes: all bits set where the unit is
@@ -96,10 +108,15 @@ impl<'a> MaskView<'a> {
     #[must_use]
     pub fn keep_lanes<const N: usize>(&self, unit: usize) -> [u32; N] {
         const { assert!(N <= WORD_BITS) };
-        let word = self.keep_word(unit);
+        let mut word = self.keep_bits::<N>(unit);
         let mut lanes = [0; N];
-        for (i, lane) in lanes.iter_mut().enumerate() {
-            *lane = if word & (1 << i) != 0 { !0 } else { 0 };
+        let (vectors, rest) = lanes.as_chunks_mut::<LANES>();
+        for vector in vectors {
+            *vector = (u32x8::splat(word as u32) & OWN_BIT).simd_eq(OWN_BIT).to_array();
+            word >>= LANES;
+        }
+        for (i, lane) in rest.iter_mut().enumerate() {
+            *lane = if word & 1 << i == 0 { 0 } else { !0 };
         }
         lanes
     }

@@ -1,5 +1,7 @@
 //! One suite for all backends: the macro at the end stamps it out for each.
 
+use std::array;
+
 use dropblock::{Backend, DropBlock, Gamma, Key, Layout, Map, MaskView, Plan, Scale, Shape};
 
 use crate::case::{Case, bits_of, count, draw, guarded, guarded_words, pack, tensor};
@@ -157,8 +159,10 @@ fn check_view(view: &MaskView<'_>, kept: &[bool]) {
         let bit = |i: usize| kept.get(start + i).is_some_and(|&kept| kept);
         let word = view.keep_word(start);
         assert!((0..64).all(|i| (word >> i & 1 == 1) == bit(i)), "word at {start}");
-        let lanes = view.keep_lanes::<8>(start);
-        assert!((0..8).all(|i| lanes[i] == if bit(i) { !0 } else { 0 }), "lanes at {start}");
+        let lane = |i: usize| if bit(i) { !0 } else { 0 };
+        assert_eq!(view.keep_lanes::<8>(start), array::from_fn(lane), "lanes at {start}");
+        assert_eq!(view.keep_lanes::<19>(start), array::from_fn(lane), "lanes at {start}");
+        assert_eq!(view.keep_lanes::<64>(start), array::from_fn(lane), "lanes at {start}");
         let part = view.part(start..start + 70);
         let rest = &kept[start.min(kept.len())..kept.len().min(start + 70)];
         assert!(part.len() == rest.len() && (0..rest.len()).all(|i| part.is_kept(i) == rest[i]));
