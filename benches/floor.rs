@@ -230,11 +230,13 @@ fn bench<T: Number>(problem: &Problem, budget: Duration, filter: Option<&str>) {
         .filter(|operation| filter.is_none_or(|f| operation.0.contains(f) || shape.contains(f)))
         .flat_map(|operation| plans.iter().map(move |plan| (operation, plan)))
         .collect();
+    if candidates.is_empty() {
+        return;
+    }
     let repeats = (50_000 / len).max(1);
     let mut results = vec![Vec::new(); candidates.len()];
     let start = Instant::now();
-    while results.first().is_some_and(|first: &Vec<_>| first.len() < 3) || start.elapsed() < budget
-    {
+    while results[0].len() < 3 || start.elapsed() < budget {
         for (&(operation, plan), results) in candidates.iter().zip(&mut results) {
             let mut run = || {
                 let mut sum = 0.0;

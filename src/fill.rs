@@ -4,13 +4,14 @@
 use core::ops::Range;
 
 use crate::apply::Tensor;
+use crate::bits::{self, WORD_BITS};
 use crate::driver::CHUNK;
 use crate::error::Buffer;
 use crate::noise::Noise;
 use crate::view::MaskView;
 use crate::{Dropped, Element, Error, Key, Plan};
 
-/// Neighbouring dropped units: their elements, and where they stand in the order of the planes.
+/// Some neighbouring dropped units: their elements, and where they stand in the order of the planes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DroppedRun {
     /// The first element, and how far apart they lie.
@@ -178,14 +179,20 @@ impl Plan {
     }
 }
 
-/// Visits the runs between those that are kept.
+/// Visits the runs of dropped units, cut at every 64th.
+#[inline]
 fn for_each_gap(view: &MaskView<'_>, mut visit: impl FnMut(Range<usize>)) {
-    let mut start = 0;
-    for kept in view.keep_runs().chain(core::iter::once(view.len()..view.len())) {
-        if start < kept.start {
-            visit(start..kept.start);
+    for start in (0..view.len()).step_by(WORD_BITS) {
+        let mut word = !view.keep_word(start) & bits::low(view.len() - start);
+        let mut at = start;
+        while word != 0 {
+            let kept = word.trailing_zeros() as usize;
+            let dropped = (word >> kept).trailing_ones() as usize;
+            visit(at + kept..at + kept + dropped);
+            // In two steps, as together they may be a whole word.
+            word = word >> kept >> (dropped - 1) >> 1;
+            at += kept + dropped;
         }
-        start = kept.end;
     }
 }
 
@@ -193,6 +200,7 @@ fn for_each_gap(view: &MaskView<'_>, mut visit: impl FnMut(Range<usize>)) {
 fn fill<T: Copy>(x: &mut [T], run: DroppedRun, value: T) {
     let Some(x) = x.get_mut(run.element..) else { return };
     if run.step == 1 {
+        // Not `fill`, whose calls cost more than such short runs.
         x.iter_mut().take(run.len).for_each(|x| *x = value);
     } else {
         x.iter_mut().step_by(run.step.max(1)).take(run.len).for_each(|x| *x = value);

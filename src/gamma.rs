@@ -120,17 +120,29 @@ pub(crate) const fn dropped_fraction(blocks: &Blocks, gamma: u64) -> f64 {
     (units - kept(blocks, ONE - gamma)) as f64 / units as f64
 }
 
-/// The probability that the unit at a position of the map is kept:
-/// `((q^c_d)^c_h)^c_w`, each power by [`power`], in units of 2^-63.
-pub(crate) fn keep_prob(blocks: &Blocks, gamma: u64, position: usize) -> u64 {
-    let mut rest = position;
-    let mut cover = [0; 3];
-    for (axis, cover) in cover.iter_mut().enumerate().rev() {
-        let size = blocks.map[axis].max(1);
-        *cover = blocks.cover(axis, rest % size);
-        rest /= size;
+/// Writes the probabilities, in units of 2^-63, that the units at neighbouring positions of the
+/// map are kept: `((q^c_d)^c_h)^c_w`, each power by [`power`].
+pub(crate) fn keep_probs(blocks: &Blocks, gamma: u64, start: usize, probs: &mut [u64]) {
+    let [_, height, width] = blocks.map.map(|size| size.max(1));
+    let (mut row, mut w) = (start / width, start % width);
+    let mut rest = probs;
+    while !rest.is_empty() {
+        let len = rest.len().min(width - w);
+        let (part, after) = core::mem::take(&mut rest).split_at_mut(len);
+        let slice = power(ONE - gamma, blocks.cover(0, row / height));
+        let of_row = power(slice, blocks.cover(1, row % height));
+        // Inside the map the cover stays the same for long.
+        let mut last = (0, ONE);
+        for prob in part {
+            let cover = blocks.cover(2, w);
+            if cover != last.0 {
+                last = (cover, power(of_row, cover));
+            }
+            *prob = last.1;
+            w += 1;
+        }
+        (rest, row, w) = (after, row + 1, 0);
     }
-    cover.iter().fold(ONE - gamma, |q, &cover| power(q, cover))
 }
 
 /// The sum over the map of the probability that a unit is kept, `q^(c_d * c_h * c_w)` with

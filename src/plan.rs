@@ -324,11 +324,20 @@ impl Plan {
         if position >= positions {
             return Err(Error::Position { positions, given: position });
         }
-        Ok(self.scale_at::<T>(position))
+        let mut scale = [T::Scale::ONE];
+        self.position_scales::<T>(position, &mut scale);
+        let [scale] = scale;
+        Ok(scale)
     }
 
-    pub(crate) fn scale_at<T: Element>(&self, position: usize) -> T::Scale {
-        T::Scale::from_keep_prob(gamma::keep_prob(&self.blocks, self.gamma, position))
+    /// The scales of neighbouring positions of the map, a word of them at most.
+    pub(crate) fn position_scales<T: Element>(&self, start: usize, scales: &mut [T::Scale]) {
+        let mut probs = [0; bits::WORD_BITS];
+        let probs = &mut probs[..scales.len().min(bits::WORD_BITS)];
+        gamma::keep_probs(&self.blocks, self.gamma, start, probs);
+        for (scale, &mut prob) in scales.iter_mut().zip(probs) {
+            *scale = T::Scale::from_keep_prob(prob);
+        }
     }
 
     // Geometry and checks for the operations.

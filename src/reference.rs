@@ -350,6 +350,8 @@ pub fn apply<T: Element>(layer: &DropBlock, shape: &Shape, mask: &[bool], x: &[T
     let plane = d * h * w;
     let realised = realised_gamma(gamma(layer, shape));
     let keep = |position| keep_prob(layer, shape, realised, position);
+    // Neighbouring planes often have one group, which is not counted anew for each.
+    let mut counted = (0..usize::MAX, 0);
     for sample in 0..samples {
         for channel in 0..channels {
             let mask_sample = if mask_samples == samples { sample } else { 0 };
@@ -368,8 +370,11 @@ pub fn apply<T: Element>(layer: &DropBlock, shape: &Shape, mask: &[bool], x: &[T
                 Scale::Fixed => (ONE, ONE - (layer.drop_prob * ONE as f64) as u64),
                 Scale::None | Scale::PerPosition => (1, 1),
                 _ => {
-                    let kept = mask[group.clone()].iter().filter(|&&dropped| !dropped).count();
-                    (group.len() as u64, kept as u64)
+                    if counted.0 != group {
+                        let kept = mask[group.clone()].iter().filter(|&&dropped| !dropped);
+                        counted = (group.clone(), kept.count() as u64);
+                    }
+                    (group.len() as u64, counted.1)
                 }
             };
             let scale = T::Scale::from_ratio(count, kept);

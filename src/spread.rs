@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::apply::{Across, BLOCK, CHANNELS, Factors, Tensor, apply_channels_last};
+use crate::apply::{Across, BLOCK, BLOCKS, CHANNELS, Factors, Tensor, apply_channels_last};
 use crate::{Dropped, Element, Plan, Scale};
 
 /// The scale of each unit.
@@ -18,7 +18,7 @@ pub(crate) enum Scales<S> {
 
 /// The elements of a tile that is worked on at a time, where its planes are visited more than
 /// once: small enough for the second cache.
-const TILE: usize = 1 << 15;
+const TILE: usize = 1 << 16;
 
 /// The mask of some units: bit 0 of `bits` is unit `first`.
 #[derive(Clone, Copy)]
@@ -61,20 +61,38 @@ impl Plan {
                     tensor.part(group).apply(self.backend(), bits, bit, scale);
                 }
             }
-            Scales::PerPosition => {
-                let plane = self.plane();
-                let tile_units = (TILE / plane).max(1) * plane;
-                for start in units.clone().step_by(tile_units) {
-                    let part = start..units.end.min(start + tile_units);
-                    self.apply_by_position(tensor, tile, part);
+            Scales::PerGroup if !self.rows.channels_adjacent(self.shape.channels) => {
+                for start in units.clone().step_by(size) {
+                    let scale = Scales::One(self.group_scale::<T>(tile, start / size));
+                    self.apply_by_row(tensor, tile, start..start + size, scale);
                 }
             }
-            _ => {
-                let (planes, positions) = self.split(&units);
-                self.for_each_row(positions, self.plane(), |row| {
-                    self.apply_row(tensor, tile, planes.clone(), row, scales, None);
-                });
+            _ => self.apply_by_row(tensor, tile, units, scales),
+        }
+    }
+
+    /// Applies units row by row of the map, each row in all planes of a tile.
+    fn apply_by_row<T: Element>(
+        &self,
+        tensor: &mut Tensor<'_, T>,
+        tile: Tile<'_>,
+        units: Range<usize>,
+        scales: Scales<T::Scale>,
+    ) {
+        let plane = self.plane();
+        // Channels that lie side by side stay together.
+        let together =
+            if self.rows.channels_adjacent(self.shape.channels) { self.mask_channels } else { 1 };
+        let planes = (TILE / plane).max(1).next_multiple_of(together);
+        for start in units.clone().step_by(planes * plane) {
+            let (planes, positions) = self.split(&(start..units.end.min(start + planes * plane)));
+            if let Scales::PerPosition = scales {
+                self.apply_by_position(tensor, tile, planes, positions);
+                continue;
             }
+            self.for_each_row(positions, plane, |row| {
+                self.apply_row(tensor, tile, planes.clone(), row, scales, None);
+            });
         }
     }
 
@@ -118,15 +136,16 @@ impl Plan {
         &self,
         tensor: &mut Tensor<'_, T>,
         tile: Tile<'_>,
-        units: Range<usize>,
+        planes: Range<usize>,
+        positions: Range<usize>,
     ) {
-        let (planes, positions) = self.split(&units);
-        self.for_each_row(positions, BLOCK, |row| {
-            let mut scales = [self.scale::<T>(&Dropped::default()); BLOCK];
-            let scales = &mut scales[..row.len()];
-            for (scale, position) in scales.iter_mut().zip(row.clone()) {
-                *scale = self.scale_at::<T>(position);
+        self.for_each_row(positions, BLOCKS * BLOCK, |row| {
+            let mut scales = [[self.scale::<T>(&Dropped::default()); BLOCK]; BLOCKS];
+            for (start, scales) in row.clone().step_by(BLOCK).zip(&mut scales) {
+                let len = row.end - start;
+                self.position_scales::<T>(start, &mut scales[..len.min(BLOCK)]);
             }
+            let scales = &scales[..row.len().div_ceil(BLOCK)];
             self.apply_row(tensor, tile, planes.clone(), row, Scales::PerPosition, Some(scales));
         });
     }
@@ -140,7 +159,7 @@ impl Plan {
         planes: Range<usize>,
         row: Range<usize>,
         scales: Scales<T::Scale>,
-        by_position: Option<&[T::Scale]>,
+        by_position: Option<&[[T::Scale; BLOCK]]>,
     ) {
         if self.rows.channels_adjacent(self.shape.channels)
             && self.mask_channels == self.shape.channels
@@ -150,27 +169,30 @@ impl Plan {
         let start = self.element(&row);
         let (samples, channels) = (self.shape.samples, self.shape.channels);
         let shape = (row.len(), self.rows.step);
-        let mut group = usize::MAX;
-        let mut scale = match scales {
-            Scales::One(scale) => scale,
-            _ => self.scale::<T>(&Dropped::default()),
-        };
+        // Counted, as two divisions a plane would cost more than a short row.
+        let mut sample = planes.start / self.mask_channels;
+        let mut next_channel = planes.start % self.mask_channels;
         for plane in planes {
             let bit = plane * self.plane() + row.start - tile.first;
-            if matches!(scales, Scales::PerGroup) && group != plane / self.group_planes() {
-                group = plane / self.group_planes();
-                scale = self.group_scale::<T>(tile, group);
+            if next_channel == self.mask_channels {
+                (sample, next_channel) = (sample + 1, 0);
             }
-            let factors = by_position.map_or(Factors::One(scale), Factors::Each);
-            for sample in self.users(plane / self.mask_channels, self.mask_samples, samples) {
+            let (mask_sample, mask_channel) = (sample, next_channel);
+            next_channel += 1;
+            let factors = match (scales, by_position) {
+                (_, Some(scales)) => Factors::Each(scales),
+                (Scales::One(scale), _) => Factors::One(scale),
+                // Of channels that lie side by side and share a mask.
+                _ => Factors::One(self.group_scale::<T>(tile, plane / self.group_planes())),
+            };
+            for sample in self.users(mask_sample, self.mask_samples, samples) {
                 let start = start + sample * self.rows.sample;
                 if self.rows.channels_adjacent(channels) {
                     let rows = (shape.0, channels, shape.1);
                     tensor.from(start).apply_rows(tile.bits, bit, rows, factors);
                     continue;
                 }
-                for channel in self.users(plane % self.mask_channels, self.mask_channels, channels)
-                {
+                for channel in self.users(mask_channel, self.mask_channels, channels) {
                     let start = start + channel * self.rows.channel;
                     if shape.1 == 1 {
                         let mut part = tensor.part(start..start + shape.0);
@@ -191,7 +213,7 @@ impl Plan {
         planes: Range<usize>,
         row: Range<usize>,
         scales: Scales<T::Scale>,
-        by_position: Option<&[T::Scale]>,
+        by_position: Option<&[[T::Scale; BLOCK]]>,
     ) {
         let start = self.element(&row);
         let channels = self.shape.channels;
@@ -200,7 +222,7 @@ impl Plan {
             let (mask_sample, channel) = (next / channels, next % channels);
             let run = next..planes.end.min(next - channel + channels).min(next + CHANNELS);
             next = run.end;
-            let mut by_channel = [self.scale::<T>(&Dropped::default()); CHANNELS];
+            let mut by_channel = [[self.scale::<T>(&Dropped::default()); BLOCK]; BLOCKS];
             let across = match (scales, by_position) {
                 (Scales::One(scale), _) => Across::One(scale),
                 (_, Some(scales)) => Across::Positions(scales),
@@ -209,10 +231,11 @@ impl Plan {
                     Across::One(self.group_scale::<T>(tile, run.start / self.group_planes()))
                 }
                 _ => {
-                    for (scale, plane) in by_channel.iter_mut().zip(run.clone()) {
+                    for (scale, plane) in by_channel.as_flattened_mut().iter_mut().zip(run.clone())
+                    {
                         *scale = self.group_scale::<T>(tile, plane);
                     }
-                    Across::Channels(&by_channel[..run.len()])
+                    Across::Channels(&by_channel)
                 }
             };
             for sample in self.users(mask_sample, self.mask_samples, self.shape.samples) {

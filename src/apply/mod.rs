@@ -13,8 +13,9 @@ mod scalar;
 mod simd;
 mod transpose;
 
+use scalar::{Each, One};
 pub(crate) use simd::Block;
-pub(crate) use transpose::{Across, CHANNELS, apply_channels_last};
+pub(crate) use transpose::{Across, BLOCKS, CHANNELS, apply_channels_last};
 
 /// The number of elements that one word of a mask speaks of.
 pub(crate) const BLOCK: usize = 64;
@@ -26,11 +27,11 @@ pub(crate) enum Tensor<'a, T> {
     To(&'a [T], &'a mut [T]),
 }
 
-/// The scales of a run of units: one for all, or one for each.
+/// The scales of a run of units: one for all, or one for each, in blocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Factors<'a, S> {
     One(S),
-    Each(&'a [S]),
+    Each(&'a [[S; BLOCK]]),
 }
 
 impl<S: Copy> Factors<'_, S> {
@@ -38,7 +39,7 @@ impl<S: Copy> Factors<'_, S> {
     fn of(&self, i: usize) -> Option<S> {
         match self {
             Factors::One(scale) => Some(*scale),
-            Factors::Each(scales) => scales.get(i).copied(),
+            Factors::Each(scales) => scales.as_flattened().get(i).copied(),
         }
     }
 }
@@ -71,19 +72,33 @@ impl<T: Element> Tensor<'_, T> {
         bit: usize,
         factors: Factors<'_, T::Scale>,
     ) {
-        match factors {
-            Factors::One(scale) => match (self, backend) {
-                (Tensor::InPlace(y), Backend::Scalar) => {
-                    scalar::apply_in_place(y, bits, bit, scale);
+        match (self, factors, backend) {
+            (Tensor::InPlace(y), Factors::One(scale), Backend::Scalar) => {
+                scalar::apply_in_place(y, bits, bit, One(scale));
+            }
+            (Tensor::To(x, y), Factors::One(scale), Backend::Scalar) => {
+                scalar::apply(x, y, bits, bit, One(scale));
+            }
+            (Tensor::InPlace(y), Factors::One(scale), Backend::Simd) => {
+                simd::apply_in_place(y, bits, bit, scale);
+            }
+            (Tensor::To(x, y), Factors::One(scale), Backend::Simd) => {
+                simd::apply(x, y, bits, bit, scale);
+            }
+            // In plain code on every backend.
+            (tensor, Factors::Each(scales), _) => {
+                for (i, scales) in scales.iter().enumerate() {
+                    let end = tensor.len().min((i + 1) * BLOCK);
+                    match tensor.part(i * BLOCK..end) {
+                        Tensor::InPlace(y) => {
+                            scalar::apply_in_place(y, bits, bit + i * BLOCK, Each(scales));
+                        }
+                        Tensor::To(x, y) => {
+                            scalar::apply(x, y, bits, bit + i * BLOCK, Each(scales));
+                        }
+                    }
                 }
-                (Tensor::InPlace(y), Backend::Simd) => simd::apply_in_place(y, bits, bit, scale),
-                (Tensor::To(x, y), Backend::Scalar) => scalar::apply(x, y, bits, bit, scale),
-                (Tensor::To(x, y), Backend::Simd) => simd::apply(x, y, bits, bit, scale),
-            },
-            Factors::Each(scales) => match self {
-                Tensor::InPlace(y) => scalar::apply_each_in_place(y, bits, bit, scales),
-                Tensor::To(x, y) => scalar::apply_each(x, y, bits, bit, scales),
-            },
+            }
         }
     }
 

@@ -4,7 +4,8 @@
 
 use wide::{f32x8, f64x4, u32x8, u64x4};
 
-use super::{BLOCK, scalar};
+use super::BLOCK;
+use super::scalar::{self, One};
 use crate::element::arithmetic::Ratio;
 use crate::{Element, bits};
 
@@ -17,7 +18,7 @@ pub(super) fn apply<T: Element>(x: &[T], y: &mut [T], bits: &[u64], bit: usize, 
         T::apply(x, y, bits::load(bits, at), scale);
         at += BLOCK;
     }
-    scalar::apply(x_rest, y_rest, bits, at, scale);
+    scalar::apply(x_rest, y_rest, bits, at, One(scale));
 }
 
 /// The same with `x` and `y` in one buffer.
@@ -28,7 +29,7 @@ pub(super) fn apply_in_place<T: Element>(y: &mut [T], bits: &[u64], bit: usize, 
         T::apply_in_place(y, bits::load(bits, at), scale);
         at += BLOCK;
     }
-    scalar::apply_in_place(rest, bits, at, scale);
+    scalar::apply_in_place(rest, bits, at, One(scale));
 }
 
 /// A block of elements with their bits in one word.

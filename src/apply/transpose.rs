@@ -9,16 +9,16 @@ use crate::{Backend, Element, bits};
 
 /// The blocks of channels that are turned before their elements are visited, so that a position
 /// is visited in one long run.
-const BLOCKS: usize = 4;
+pub(crate) const BLOCKS: usize = 4;
 /// The most channels of one call.
 pub(crate) const CHANNELS: usize = BLOCKS * BLOCK;
 
-/// The scales of a run of channels at a run of positions.
+/// The scales of a run of channels at a run of positions, in blocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Across<'a, S> {
     One(S),
-    Channels(&'a [S]),
-    Positions(&'a [S]),
+    Channels(&'a [[S; BLOCK]]),
+    Positions(&'a [[S; BLOCK]]),
 }
 
 /// Applies one bit per unit to neighbouring channels at positions that are `step` apart.
@@ -54,7 +54,7 @@ pub(crate) fn apply_channels_last<T: Element>(
             let factors = match scales {
                 Across::One(scale) => Factors::One(scale),
                 Across::Channels(scales) => Factors::Each(scales),
-                Across::Positions(scales) => match scales.get(position) {
+                Across::Positions(scales) => match scales.as_flattened().get(position) {
                     Some(&scale) => Factors::One(scale),
                     None => return,
                 },

@@ -15,6 +15,10 @@ const VECTORS: usize = 16;
 /// The number of set bits in the range.
 pub(super) fn count(bits: &[u64], range: Range<usize>) -> u64 {
     let span = Span::new(range.start, range.end);
+    // The tree costs as much as some dozen words, whether it adds anything or not.
+    if span.whole.len() < LANES * VECTORS {
+        return scalar::count(bits, range);
+    }
     let edges = scalar::edges(bits, &span);
     let whole = bits.get(span.whole).unwrap_or_default();
     let (blocks, rest) = whole.as_chunks::<{ LANES * VECTORS }>();
