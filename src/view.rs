@@ -174,6 +174,7 @@ impl Iterator for KeepRuns<'_> {
 
 /// A plane of the mask, or a part of one, from [`Plan::for_each_plane`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PlanePart<'a> {
     /// The sample of the mask: 0 if samples share it.
     pub sample: usize,
