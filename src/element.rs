@@ -109,28 +109,22 @@ pub(crate) mod arithmetic {
     arithmetic!(f64);
 
     #[cfg(feature = "half")]
-    impl Arithmetic for half::f16 {
-        #[inline]
-        fn scaled(self, scale: f32) -> Self {
-            Self::from_f32(self.to_f32() * scale)
-        }
+    macro_rules! halves {
+        ($($half:ident)*) => {$(
+            impl Arithmetic for half::$half {
+                #[inline]
+                fn scaled(self, scale: f32) -> Self {
+                    Self::from_f32(self.to_f32() * scale)
+                }
 
-        #[inline]
-        fn from_deviate(units: i32) -> Self {
-            Self::from_f32(f32::from_deviate(units))
-        }
+                #[inline]
+                fn from_deviate(units: i32) -> Self {
+                    Self::from_f32(f32::from_deviate(units))
+                }
+            }
+        )*};
     }
 
     #[cfg(feature = "half")]
-    impl Arithmetic for half::bf16 {
-        #[inline]
-        fn scaled(self, scale: f32) -> Self {
-            Self::from_f32(self.to_f32() * scale)
-        }
-
-        #[inline]
-        fn from_deviate(units: i32) -> Self {
-            Self::from_f32(f32::from_deviate(units))
-        }
-    }
+    halves!(f16 bf16);
 }
