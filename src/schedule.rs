@@ -234,7 +234,8 @@ impl Gamma {
     /// The paper's gamma in a group of residual blocks: Eq. 1 in group 4, a quarter of it in
     /// group 3, and 0, which drops nothing, in the others.
     ///
-    /// Ghiasi, Lin, Le 2018, arXiv 1810.12890, section 4.1: gamma is decreased by 4 for group 3.
+    /// Ghiasi, Lin, Le 2018, arXiv 1810.12890, drop in groups 3 and 4; the maps of group 3 have
+    /// four times the area.
     #[inline]
     #[must_use]
     pub const fn paper_group(group: usize) -> Self {
