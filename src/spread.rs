@@ -16,6 +16,15 @@ pub(crate) enum Scales<S> {
     PerPosition,
 }
 
+/// The scales of the units in a part of a row.
+#[derive(Clone, Copy)]
+enum RowScales<'a, S> {
+    One(S),
+    PerGroup,
+    /// One for each position, in blocks.
+    Each(&'a [[S; BLOCK]]),
+}
+
 /// The elements of a tile that is worked on at a time, where its planes are visited more than
 /// once: small enough for the second cache.
 const TILE: usize = 1 << 16;
@@ -86,12 +95,16 @@ impl Plan {
         let planes = (TILE / plane).max(1).next_multiple_of(together);
         for start in units.clone().step_by(planes * plane) {
             let (planes, positions) = self.split(&(start..units.end.min(start + planes * plane)));
-            if let Scales::PerPosition = scales {
-                self.apply_by_position(tensor, tile, planes, positions);
-                continue;
-            }
+            let scales = match scales {
+                Scales::One(scale) => RowScales::One(scale),
+                Scales::PerGroup => RowScales::PerGroup,
+                Scales::PerPosition => {
+                    self.apply_by_position(tensor, tile, planes, positions);
+                    continue;
+                }
+            };
             self.for_each_row(positions, plane, |row| {
-                self.apply_row(tensor, tile, planes.clone(), row, scales, None);
+                self.apply_row(tensor, tile, planes.clone(), row, scales);
             });
         }
     }
@@ -145,26 +158,24 @@ impl Plan {
                 let len = row.end - start;
                 self.position_scales::<T>(start, &mut scales[..len.min(BLOCK)]);
             }
-            let scales = &scales[..row.len().div_ceil(BLOCK)];
-            self.apply_row(tensor, tile, planes.clone(), row, Scales::PerPosition, Some(scales));
+            let scales = RowScales::Each(&scales[..row.len().div_ceil(BLOCK)]);
+            self.apply_row(tensor, tile, planes.clone(), row, scales);
         });
     }
 
-    /// Applies a part of a row of the map in some planes of the mask. `by_position` holds the
-    /// scales of the row's positions, if they are their own.
+    /// Applies a part of a row of the map in some planes of the mask.
     fn apply_row<T: Element>(
         &self,
         tensor: &mut Tensor<'_, T>,
         tile: Tile<'_>,
         planes: Range<usize>,
         row: Range<usize>,
-        scales: Scales<T::Scale>,
-        by_position: Option<&[[T::Scale; BLOCK]]>,
+        scales: RowScales<'_, T::Scale>,
     ) {
         if self.rows.channels_adjacent(self.shape.channels)
             && self.mask_channels == self.shape.channels
         {
-            return self.apply_row_of_channels(tensor, tile, planes, row, scales, by_position);
+            return self.apply_row_of_channels(tensor, tile, planes, row, scales);
         }
         let start = self.element(&row);
         let (samples, channels) = (self.shape.samples, self.shape.channels);
@@ -179,11 +190,13 @@ impl Plan {
             }
             let (mask_sample, mask_channel) = (sample, next_channel);
             next_channel += 1;
-            let factors = match (scales, by_position) {
-                (_, Some(scales)) => Factors::Each(scales),
-                (Scales::One(scale), _) => Factors::One(scale),
+            let factors = match scales {
+                RowScales::One(scale) => Factors::One(scale),
+                RowScales::Each(scales) => Factors::Each(scales),
                 // Of channels that lie side by side and share a mask.
-                _ => Factors::One(self.group_scale::<T>(tile, plane / self.group_planes())),
+                RowScales::PerGroup => {
+                    Factors::One(self.group_scale::<T>(tile, plane / self.group_planes()))
+                }
             };
             for sample in self.users(mask_sample, self.mask_samples, samples) {
                 let start = start + sample * self.rows.sample;
@@ -212,8 +225,7 @@ impl Plan {
         tile: Tile<'_>,
         planes: Range<usize>,
         row: Range<usize>,
-        scales: Scales<T::Scale>,
-        by_position: Option<&[[T::Scale; BLOCK]]>,
+        scales: RowScales<'_, T::Scale>,
     ) {
         let start = self.element(&row);
         let channels = self.shape.channels;
@@ -223,14 +235,14 @@ impl Plan {
             let run = next..planes.end.min(next - channel + channels).min(next + CHANNELS);
             next = run.end;
             let mut by_channel = [[self.scale::<T>(&Dropped::default()); BLOCK]; BLOCKS];
-            let across = match (scales, by_position) {
-                (Scales::One(scale), _) => Across::One(scale),
-                (_, Some(scales)) => Across::Positions(scales),
+            let across = match scales {
+                RowScales::One(scale) => Across::One(scale),
+                RowScales::Each(scales) => Across::Positions(scales),
                 // Channels of one sample: one group.
-                _ if self.group_planes() >= channels => {
+                RowScales::PerGroup if self.group_planes() >= channels => {
                     Across::One(self.group_scale::<T>(tile, run.start / self.group_planes()))
                 }
-                _ => {
+                RowScales::PerGroup => {
                     for (scale, plane) in by_channel.as_flattened_mut().iter_mut().zip(run.clone())
                     {
                         *scale = self.group_scale::<T>(tile, plane);
