@@ -71,7 +71,8 @@ pub struct DropBlock {
     pub(crate) sharing: Sharing,
     pub(crate) scale: Scale,
     pub(crate) fill: Fill,
-    pub(crate) backend: Backend,
+    /// The fastest one unless chosen.
+    pub(crate) backend: Option<Backend>,
 }
 
 impl DropBlock {
@@ -96,7 +97,7 @@ impl DropBlock {
             sharing: Sharing::SampleChannel,
             scale: Scale::Tensor,
             fill: Fill::Zero,
-            backend: Backend::detect(),
+            backend: None,
         }
         .with_block_size(BlockSize::uniform(block_size))
     }
@@ -179,17 +180,18 @@ impl DropBlock {
         self
     }
 
-    /// Chooses the backend, for comparison and tests; all give the same bits.
+    /// Chooses the backend, for comparison and tests; all give the same bits. Without a choice
+    /// it is the fastest one that the machine has.
     ///
     /// # Errors
     ///
     /// [`Error::Backend`] if it cannot run here.
     #[inline]
-    pub const fn with_backend(mut self, backend: Backend) -> Result<Self, Error> {
+    pub fn with_backend(mut self, backend: Backend) -> Result<Self, Error> {
         if !backend.is_available() {
             return Err(Error::Backend { given: backend });
         }
-        self.backend = backend;
+        self.backend = Some(backend);
         Ok(self)
     }
 

@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
-#![forbid(unsafe_code)]
 #![deny(
     clippy::std_instead_of_core,
     clippy::std_instead_of_alloc,
@@ -40,6 +39,8 @@ mod shape;
 mod spread;
 mod stride;
 mod view;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86;
 
 pub use backend::Backend;
 pub use block::{Alignment, BlockSize, Region};

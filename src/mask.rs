@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use crate::backend::Backend;
+use crate::backend::Level;
 use crate::bits::{self, WORD_BITS};
 use crate::block::{Blocks, Region};
 use crate::center::{Cell, Locator, Walker};
@@ -55,7 +55,7 @@ pub(crate) struct Source<'a> {
     /// The plane of the whole batch with which plane 0 of the mask begins.
     pub(crate) first_plane: u64,
     pub(crate) method: Method,
-    pub(crate) backend: Backend,
+    pub(crate) level: Level,
 }
 
 impl<'a> Source<'a> {
@@ -153,13 +153,18 @@ impl<'a> Source<'a> {
             Region::Valid => {
                 // No block crosses a border, so all planes are one line.
                 if bits {
-                    spread_bits_up(self.backend, words, 0..len, after[2], 1);
+                    spread_bits_up(self.level, words, 0..len, after[2], 1);
                 }
-                spread_bits_up(self.backend, words, 0..len, after[1], width);
-                spread_bits_up(self.backend, words, 0..len, after[0], height * width);
+                spread_bits_up(self.level, words, 0..len, after[1], width);
+                spread_bits_up(self.level, words, 0..len, after[0], height * width);
             }
             Region::Full => {
-                let dilation = Dilation::from_reach(self.blocks.map, before, after, self.backend);
+                let dilation = Dilation::from_reach(
+                    self.blocks.map,
+                    before,
+                    after,
+                    Some(self.level.backend()),
+                );
                 if bits {
                     dilation.spread_bit_rows(words, len);
                 }

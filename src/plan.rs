@@ -2,6 +2,7 @@
 
 use rand_core::Rng;
 
+use crate::backend::Level;
 use crate::bits;
 use crate::block::Blocks;
 use crate::center::{Cell, Locator, next};
@@ -104,8 +105,8 @@ impl Plan {
     /// Returns the backend that runs the operations.
     #[inline]
     #[must_use]
-    pub const fn backend(&self) -> Backend {
-        self.options.backend
+    pub fn backend(&self) -> Backend {
+        self.level().backend()
     }
 
     /// Returns the number of elements of the tensor.
@@ -238,7 +239,8 @@ impl Plan {
     /// [`Error::Length`] if the buffer is too short.
     pub fn dilate(&self, mask: &mut [u64]) -> Result<(), Error> {
         let mask = self.mask_mut(mask)?;
-        Dilation::from_reach(self.blocks.map, self.blocks.before, self.blocks.after, self.backend())
+        let (map, before, after) = (self.blocks.map, self.blocks.before, self.blocks.after);
+        Dilation::from_reach(map, before, after, self.options.backend)
             .dilate_bits_in_place(self.mask_planes(), mask)
     }
 
@@ -342,6 +344,10 @@ impl Plan {
 
     // Geometry and checks for the operations.
 
+    pub(crate) fn level(&self) -> Level {
+        Level::of(self.options.backend)
+    }
+
     pub(crate) const fn plane(&self) -> usize {
         let [d, h, w] = self.blocks.map;
         d * h * w
@@ -375,7 +381,7 @@ impl Plan {
         units: core::ops::Range<usize>,
     ) -> Dropped {
         Dropped {
-            count: count(self.backend(), bits, units.start - at..units.end - at),
+            count: count(self.level(), bits, units.start - at..units.end - at),
             of: units.len() as u64,
         }
     }
@@ -400,7 +406,7 @@ impl Plan {
             streams: key.streams(),
             first_plane: key.first_sample.wrapping_mul(per_sample),
             method: Method::choose(&self.blocks, self.gamma()),
-            backend: self.backend(),
+            level: self.level(),
         })
     }
 

@@ -60,14 +60,14 @@ impl Plan {
         let size = self.group_planes() * self.plane();
         match scales {
             Scales::One(scale) if line => {
-                tensor.part(units).apply(self.backend(), bits, 0, Factors::One(scale));
+                tensor.part(units).apply(self.level(), bits, 0, Factors::One(scale));
             }
             Scales::PerGroup if line => {
                 for start in units.clone().step_by(size) {
                     let scale = Factors::One(self.group_scale::<T>(tile, start / size));
                     let group = start..start + size;
                     let bit = start - units.start;
-                    tensor.part(group).apply(self.backend(), bits, bit, scale);
+                    tensor.part(group).apply(self.level(), bits, bit, scale);
                 }
             }
             Scales::PerGroup if !self.rows.channels_adjacent(self.shape.channels) => {
@@ -209,7 +209,7 @@ impl Plan {
                     let start = start + channel * self.rows.channel;
                     if shape.1 == 1 {
                         let mut part = tensor.part(start..start + shape.0);
-                        part.apply(self.backend(), tile.bits, bit, factors);
+                        part.apply(self.level(), tile.bits, bit, factors);
                     } else {
                         tensor.from(start).apply_apart(tile.bits, bit, shape, factors);
                     }
@@ -253,7 +253,7 @@ impl Plan {
             for sample in self.users(mask_sample, self.mask_samples, self.shape.samples) {
                 apply_channels_last(
                     &mut tensor.from(start + sample * self.rows.sample + channel),
-                    self.backend(),
+                    self.level(),
                     run.len(),
                     (row.len(), self.rows.step),
                     tile.bits,

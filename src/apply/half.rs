@@ -10,14 +10,18 @@ use bytemuck::cast;
 use wide::{f32x8, i16x16, u16x16, u32x8};
 
 use super::{BLOCK, Block};
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use super::{Factors, Tensor};
 use crate::element::arithmetic::Arithmetic;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use crate::x86::X86;
 
 const LANES: usize = 16;
 const SIGN: u16x16 = u16x16::splat(0x8000);
 const UPPER: u32x8 = u32x8::splat(0xffff_0000);
 
 macro_rules! block {
-    ($half:ident, $select:ident) => {
+    ($half:ident, $select:ident, $x86:ident) => {
         impl Block for $half {
             type Scale = f32;
 
@@ -30,12 +34,24 @@ macro_rules! block {
             fn apply_in_place(y: &mut [Self; BLOCK], word: u64, scale: f32) {
                 $select(None, y, word, scale);
             }
+
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            #[inline]
+            fn apply_x86(
+                x86: X86,
+                tensor: &mut Tensor<'_, Self>,
+                bits: &[u64],
+                bit: usize,
+                factors: Factors<'_, f32>,
+            ) {
+                super::x86_half::$x86(x86, tensor, bits, bit, factors);
+            }
         }
     };
 }
 
-block!(bf16, select_bf16);
-block!(f16, select_f16);
+block!(bf16, select_bf16, apply_bf16);
+block!(f16, select_f16, apply_f16);
 
 /// `word[i] ? 0 : x[i] * scale`: the upper half of the `f32` product, rounded to nearest even.
 ///
@@ -212,6 +228,7 @@ mod tests {
     use ::half::{bf16, f16};
 
     use crate::apply::{Factors, Tensor};
+    use crate::backend::Level;
     use crate::{Backend, Element};
 
     const SCALES: [f32; 17] = [
@@ -246,12 +263,22 @@ mod tests {
         let mut y = [T::ZERO; 1 << 16];
         for (scale, stride) in SCALES.iter().flat_map(|&scale| [(scale, 1), (scale, 0x9e37)]) {
             for word in [0, 0x0ff0_5a3c_7e81_9665, u64::MAX] {
-                for backend in [Backend::Scalar, Backend::Simd] {
+                for backend in Backend::available() {
                     let value = |i: usize| from_bits((i as u16).wrapping_mul(stride));
                     x.iter_mut().enumerate().for_each(|(i, x)| *x = value(i));
                     let bits = [word; 1 << 10];
-                    Tensor::To(&x, &mut y).apply(backend, &bits, 0, Factors::One(scale));
-                    Tensor::InPlace(&mut x).apply(backend, &bits, 0, Factors::One(scale));
+                    Tensor::To(&x, &mut y).apply(
+                        Level::of(Some(backend)),
+                        &bits,
+                        0,
+                        Factors::One(scale),
+                    );
+                    Tensor::InPlace(&mut x).apply(
+                        Level::of(Some(backend)),
+                        &bits,
+                        0,
+                        Factors::One(scale),
+                    );
                     for (i, (&x, &y)) in x.iter().zip(&y).enumerate() {
                         let dropped = word >> (i % 64) & 1 == 1;
                         let expected = if dropped { T::ZERO } else { multiplied(value(i), scale) };

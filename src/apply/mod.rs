@@ -5,13 +5,18 @@
 
 use core::ops::Range;
 
-use crate::{Backend, Element, bits};
+use crate::backend::Level;
+use crate::{Element, bits};
 
 #[cfg(feature = "half")]
 mod half;
 mod scalar;
 mod simd;
 mod transpose;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86;
+#[cfg(all(feature = "half", target_arch = "x86_64", target_feature = "sse2"))]
+mod x86_half;
 
 use scalar::{Each, One};
 pub(crate) use simd::Block;
@@ -22,14 +27,14 @@ pub(crate) const BLOCK: usize = 64;
 
 /// The tensor of one call: changed in place, or read and written.
 #[derive(Debug)]
-pub(crate) enum Tensor<'a, T> {
+pub enum Tensor<'a, T> {
     InPlace(&'a mut [T]),
     To(&'a [T], &'a mut [T]),
 }
 
 /// The scales of a run of units: one for all, or one for each, in blocks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Factors<'a, S> {
+pub enum Factors<'a, S> {
     One(S),
     Each(&'a [[S; BLOCK]]),
 }
@@ -67,25 +72,27 @@ impl<T: Element> Tensor<'_, T> {
     #[inline]
     pub(crate) fn apply(
         &mut self,
-        backend: Backend,
+        level: Level,
         bits: &[u64],
         bit: usize,
         factors: Factors<'_, T::Scale>,
     ) {
-        match (self, factors, backend) {
-            (Tensor::InPlace(y), Factors::One(scale), Backend::Scalar) => {
+        match (self, factors, level) {
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            (tensor, factors, Level::X86(x86)) => T::apply_x86(x86, tensor, bits, bit, factors),
+            (Tensor::InPlace(y), Factors::One(scale), Level::Scalar) => {
                 scalar::apply_in_place(y, bits, bit, One(scale));
             }
-            (Tensor::To(x, y), Factors::One(scale), Backend::Scalar) => {
+            (Tensor::To(x, y), Factors::One(scale), Level::Scalar) => {
                 scalar::apply(x, y, bits, bit, One(scale));
             }
-            (Tensor::InPlace(y), Factors::One(scale), Backend::Simd) => {
+            (Tensor::InPlace(y), Factors::One(scale), Level::Simd) => {
                 simd::apply_in_place(y, bits, bit, scale);
             }
-            (Tensor::To(x, y), Factors::One(scale), Backend::Simd) => {
+            (Tensor::To(x, y), Factors::One(scale), Level::Simd) => {
                 simd::apply(x, y, bits, bit, scale);
             }
-            // In plain code on every backend.
+            // In plain code on both.
             (tensor, Factors::Each(scales), _) => {
                 for (i, scales) in scales.iter().enumerate() {
                     let end = tensor.len().min((i + 1) * BLOCK);

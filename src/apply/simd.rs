@@ -6,7 +6,11 @@ use wide::{f32x8, f64x4, u32x8, u64x4};
 
 use super::BLOCK;
 use super::scalar::{self, One};
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use super::{Factors, Tensor};
 use crate::element::arithmetic::Ratio;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use crate::x86::X86;
 use crate::{Element, bits};
 
 /// `y = bit ? 0 : x * scale`, element `i` with bit `bit + i`.
@@ -42,10 +46,20 @@ pub trait Block: Sized {
 
     /// The same with `x` and `y` in one buffer.
     fn apply_in_place(y: &mut [Self; BLOCK], word: u64, scale: Self::Scale);
+
+    /// `y = bit ? 0 : x * scale` for any number of elements, element `i` with bit `bit + i`.
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    fn apply_x86(
+        x86: X86,
+        tensor: &mut Tensor<'_, Self>,
+        bits: &[u64],
+        bit: usize,
+        factors: Factors<'_, Self::Scale>,
+    );
 }
 
 macro_rules! block {
-    ($float:ident, $vector:ident, $bits:ident, $word:ident, $lanes:literal) => {
+    ($float:ident, $x86:ident, $vector:ident, $bits:ident, $word:ident, $lanes:literal) => {
         impl Block for $float {
             type Scale = Self;
 
@@ -64,6 +78,18 @@ macro_rules! block {
                 for (i, y) in y.iter_mut().enumerate() {
                     *y = y.select(word >> (i * $lanes), scale);
                 }
+            }
+
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            #[inline]
+            fn apply_x86(
+                x86: X86,
+                tensor: &mut Tensor<'_, Self>,
+                bits: &[u64],
+                bit: usize,
+                factors: Factors<'_, Self>,
+            ) {
+                super::x86::$x86(x86, tensor, bits, bit, factors);
             }
         }
 
@@ -95,5 +121,5 @@ trait Select: Sized {
     fn select(self, word: u64, scale: Self::Scale) -> Self;
 }
 
-block!(f32, f32x8, u32x8, u32, 8);
-block!(f64, f64x4, u64x4, u64, 4);
+block!(f32, apply_f32, f32x8, u32x8, u32, 8);
+block!(f64, apply_f64, f64x4, u64x4, u64, 4);

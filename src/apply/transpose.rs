@@ -5,7 +5,8 @@
 //! speaks of 64 neighbouring elements.
 
 use super::{BLOCK, Factors, Tensor};
-use crate::{Backend, Element, bits};
+use crate::backend::Level;
+use crate::{Element, bits};
 
 /// The blocks of channels that are turned before their elements are visited, so that a position
 /// is visited in one long run.
@@ -29,7 +30,7 @@ pub(crate) enum Across<'a, S> {
 ///   that of the next channel lies `stride` bits further.
 pub(crate) fn apply_channels_last<T: Element>(
     elements: &mut Tensor<'_, T>,
-    backend: Backend,
+    level: Level,
     channels: usize,
     (positions, step): (usize, usize),
     bits: &[u64],
@@ -60,7 +61,7 @@ pub(crate) fn apply_channels_last<T: Element>(
                 },
             };
             let start = position * step;
-            elements.part(start..start + channels).apply(backend, words, 0, factors);
+            elements.part(start..start + channels).apply(level, words, 0, factors);
         }
     }
 }

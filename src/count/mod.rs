@@ -2,18 +2,23 @@
 
 use core::ops::Range;
 
+use crate::Element;
+use crate::backend::Level;
 use crate::element::arithmetic::Ratio;
-use crate::{Backend, Element};
 
 mod scalar;
 mod simd;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86;
 
 /// The number of set bits in the range.
 #[inline]
-pub(crate) fn count(backend: Backend, bits: &[u64], range: Range<usize>) -> u64 {
-    match backend {
-        Backend::Scalar => scalar::count(bits, range),
-        Backend::Simd => simd::count(bits, range),
+pub(crate) fn count(level: Level, bits: &[u64], range: Range<usize>) -> u64 {
+    match level {
+        Level::Scalar => scalar::count(bits, range),
+        Level::Simd => simd::count(bits, range),
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        Level::X86(x86) => x86::count(x86, bits, range),
     }
 }
 

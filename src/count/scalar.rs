@@ -5,6 +5,7 @@ use core::ops::Range;
 use crate::bits::{Span, word};
 
 /// The number of set bits in the range.
+#[inline]
 pub(super) fn count(bits: &[u64], range: Range<usize>) -> u64 {
     let span = Span::new(range.start, range.end);
     let edges = edges(bits, &span);

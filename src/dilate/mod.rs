@@ -11,12 +11,15 @@
 
 use core::ops::Range;
 
+use crate::backend::Level;
 use crate::block::reach;
 use crate::error::Buffer;
 use crate::{Alignment, Backend, BlockSize, Error, Map, bits};
 
 mod scalar;
 mod simd;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86;
 
 /// Dilates maps of bytes or bits by a rectangular block, in place or from one buffer to another.
 ///
@@ -48,7 +51,7 @@ pub struct Dilation {
     map: [usize; 3],
     before: [usize; 3],
     after: [usize; 3],
-    backend: Backend,
+    backend: Option<Backend>,
 }
 
 const WIDTH: usize = 2;
@@ -89,14 +92,14 @@ impl Dilation {
             (before[axis], after[axis]) = reach(size[axis], alignment);
             axis += 1;
         }
-        Ok(Self::from_reach(map.size, before, after, Backend::detect()))
+        Ok(Self::from_reach(map.size, before, after, None))
     }
 
     pub(crate) const fn from_reach(
         map: [usize; 3],
         before: [usize; 3],
         after: [usize; 3],
-        backend: Backend,
+        backend: Option<Backend>,
     ) -> Self {
         Self { map, before, after, backend }
     }
@@ -107,11 +110,11 @@ impl Dilation {
     ///
     /// [`Error::Backend`] if it cannot run here.
     #[inline]
-    pub const fn with_backend(mut self, backend: Backend) -> Result<Self, Error> {
+    pub fn with_backend(mut self, backend: Backend) -> Result<Self, Error> {
         if !backend.is_available() {
             return Err(Error::Backend { given: backend });
         }
-        self.backend = backend;
+        self.backend = Some(backend);
         Ok(self)
     }
 
@@ -264,15 +267,20 @@ impl Dilation {
         if period == 0 {
             return;
         }
+        let level = Level::of(self.backend);
         let most = self.map[axis] - 1;
         for line in maps.chunks_exact_mut(period) {
-            for_each_shift(self.after[axis].min(most), stride, |shift| match self.backend {
-                Backend::Scalar => scalar::max_up(line, shift),
-                Backend::Simd => simd::max_up(line, shift),
+            for_each_shift(self.after[axis].min(most), stride, |shift| match level {
+                Level::Scalar => scalar::max_up(line, shift),
+                Level::Simd => simd::max_up(line, shift),
+                #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+                Level::X86(x86) => x86::max_up(x86, line, shift),
             });
-            for_each_shift(self.before[axis].min(most), stride, |shift| match self.backend {
-                Backend::Scalar => scalar::max_down(line, shift),
-                Backend::Simd => simd::max_down(line, shift),
+            for_each_shift(self.before[axis].min(most), stride, |shift| match level {
+                Level::Scalar => scalar::max_down(line, shift),
+                Level::Simd => simd::max_down(line, shift),
+                #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+                Level::X86(x86) => x86::max_down(x86, line, shift),
             });
         }
     }
@@ -294,15 +302,18 @@ impl Dilation {
         if period == 0 {
             return;
         }
+        let level = Level::of(self.backend);
         let most = self.map[axis] - 1;
         let (after, before) = (self.after[axis].min(most), self.before[axis].min(most));
         for start in (0..len).step_by(period) {
-            spread_bits_up(self.backend, bits, start..start + period, after, stride);
+            spread_bits_up(level, bits, start..start + period, after, stride);
             for_each_shift(before, stride, |shift| {
                 let range = start..start + period - shift;
-                match self.backend {
-                    Backend::Scalar => scalar::or_down(bits, range, shift),
-                    Backend::Simd => simd::or_down(bits, range, shift),
+                match level {
+                    Level::Scalar => scalar::or_down(bits, range, shift),
+                    Level::Simd => simd::or_down(bits, range, shift),
+                    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+                    Level::X86(x86) => x86::or_down(x86, bits, range, shift),
                 }
             });
         }
@@ -314,7 +325,7 @@ impl Dilation {
 /// Where no block crosses the border of a map, as under [`Region::Valid`](crate::Region::Valid),
 /// the range may hold any number of maps: one pass for all of them.
 pub(crate) fn spread_bits_up(
-    backend: Backend,
+    level: Level,
     bits: &mut [u64],
     range: Range<usize>,
     reach: usize,
@@ -322,9 +333,11 @@ pub(crate) fn spread_bits_up(
 ) {
     for_each_shift(reach, stride, |shift| {
         let range = range.start + shift..range.end;
-        match backend {
-            Backend::Scalar => scalar::or_up(bits, range, shift),
-            Backend::Simd => simd::or_up(bits, range, shift),
+        match level {
+            Level::Scalar => scalar::or_up(bits, range, shift),
+            Level::Simd => simd::or_up(bits, range, shift),
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            Level::X86(x86) => x86::or_up(x86, bits, range, shift),
         }
     });
 }

@@ -246,7 +246,7 @@ proptest! {
         let expected = case.expected_mask();
         let x: Vec<f64> = tensor(case.plan(Backend::Scalar).extent()).into_iter().map(f64::from).collect();
         let bits = |x: &[f64]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-        for &backend in Backend::ALL {
+        for backend in Backend::available() {
             let mut y = vec![f64::NAN; x.len()];
             prop_assert!(case.plan(backend).forward(case.key, &x, &mut y, None).is_ok());
             let dirty = vec![f64::NAN; x.len()];

@@ -1,0 +1,473 @@
+//! Applying a mask with the instructions of x86-64 that are found at run time.
+//!
+//! With AVX-512 the bits of a word are lane masks as they stand: one instruction multiplies the
+//! kept lanes and zeroes the others. With AVX2 half a word is broadcast, each lane keeps its own
+//! bit, and a comparison turns it into a mask of the lane's width.
+
+#![allow(unsafe_code, reason = "vector instructions, loads and stores through pointers")]
+#![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
+
+use core::arch::x86_64::*;
+
+use super::{BLOCK, Factors, Tensor};
+use crate::bits;
+use crate::x86::X86;
+
+/// The least number of elements that repays aligning stores.
+const LONG: usize = 1024;
+
+/// A vector of elements at one level, whose instructions all functions need.
+pub(super) trait Vector: Copy {
+    type Element: Copy;
+    type Scale: Copy;
+    /// As many scales as elements.
+    type Scales: Copy;
+    /// A word of the mask, made ready for all vectors of a block.
+    type Word: Copy;
+    const LANES: usize;
+
+    /// # Safety
+    ///
+    /// `x` is valid for a read of `LANES` elements.
+    unsafe fn load(x: *const Self::Element) -> Self;
+
+    /// # Safety
+    ///
+    /// `y` is valid for a write of `LANES` elements.
+    unsafe fn store(self, y: *mut Self::Element);
+
+    /// `len` elements, fewer than `LANES`; the others are not touched.
+    ///
+    /// # Safety
+    ///
+    /// `x` is valid for a read of `len` elements.
+    unsafe fn load_part(x: *const Self::Element, len: usize) -> Self;
+
+    /// # Safety
+    ///
+    /// `y` is valid for a write of `len` elements, fewer than `LANES`.
+    unsafe fn store_part(self, y: *mut Self::Element, len: usize);
+
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    unsafe fn splat(scale: Self::Scale) -> Self::Scales;
+
+    /// # Safety
+    ///
+    /// `scales` is valid for a read of `LANES` scales.
+    unsafe fn scales(scales: *const Self::Scale) -> Self::Scales;
+
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    unsafe fn word(word: u64) -> Self::Word;
+
+    /// Vector `i` of a block, scaled where it is kept, 0 elsewhere.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    unsafe fn select(self, word: Self::Word, i: usize, scales: Self::Scales) -> Self;
+}
+
+/// `y = bit ? 0 : x * scale`, element `i` with bit `bit + i`.
+///
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+pub(super) unsafe fn apply<V: Vector>(
+    tensor: &mut Tensor<'_, V::Element>,
+    bits: &[u64],
+    bit: usize,
+    factors: Factors<'_, V::Scale>,
+) {
+    let (x, y, len) = match tensor {
+        Tensor::InPlace(y) => (y.as_ptr(), y.as_mut_ptr(), y.len()),
+        Tensor::To(x, y) => (x.as_ptr(), y.as_mut_ptr(), x.len().min(y.len())),
+    };
+    match factors {
+        Factors::One(scale) => {
+            // SAFETY: the instructions are there.
+            let scales = One(unsafe { V::splat(scale) });
+            // SAFETY: `x` and `y` are slices of `len` elements, or the same one.
+            unsafe { blocks::<V, _>(x, y, len, bits, bit, scales) };
+        }
+        Factors::Each(scales) => {
+            let len = len.min(scales.len() * BLOCK);
+            let scales = Each(scales.as_flattened().as_ptr());
+            // SAFETY: as above; there are scales for all `len` elements, in whole blocks.
+            unsafe { blocks::<V, _>(x, y, len, bits, bit, scales) };
+        }
+    }
+}
+
+/// Where the scales of a vector come from. Closures would not do: what is not inlined loses the
+/// instructions.
+trait Scales<V: Vector>: Copy {
+    /// Whether a vector may begin anywhere.
+    const ANYWHERE: bool;
+
+    /// # Safety
+    ///
+    /// The elements from `start` on have scales; the level's instructions are there.
+    unsafe fn at(self, start: usize) -> V::Scales;
+}
+
+#[derive(Clone, Copy)]
+struct One<S>(S);
+
+impl<V: Vector> Scales<V> for One<V::Scales> {
+    const ANYWHERE: bool = true;
+
+    #[inline(always)]
+    unsafe fn at(self, _: usize) -> V::Scales {
+        self.0
+    }
+}
+
+/// Whole blocks, and so whole vectors.
+#[derive(Clone, Copy)]
+struct Each<S>(*const S);
+
+impl<V: Vector> Scales<V> for Each<V::Scale> {
+    const ANYWHERE: bool = false;
+
+    #[inline(always)]
+    unsafe fn at(self, start: usize) -> V::Scales {
+        // SAFETY: the caller's.
+        unsafe { V::scales(self.0.add(start)) }
+    }
+}
+
+/// # Safety
+///
+/// `x` and `y` are valid for `len` elements, and equal or apart; there are scales for all. The
+/// level's instructions are there.
+#[inline(always)]
+unsafe fn blocks<V: Vector, S: Scales<V>>(
+    x: *const V::Element,
+    y: *mut V::Element,
+    len: usize,
+    bits: &[u64],
+    bit: usize,
+    scales: S,
+) {
+    let mut start = 0;
+    if S::ANYWHERE && len >= LONG {
+        // Stores that cross no cache line. Halves may lie so that this cannot be; no matter.
+        start = y.align_offset(V::LANES * size_of::<V::Element>()) % V::LANES;
+        if start != 0 {
+            // SAFETY: fewer than `LANES` of at least `LONG`; the instructions are there.
+            unsafe {
+                let word = V::word(bits::load(bits, bit));
+                let old = V::load_part(x, start);
+                old.select(word, 0, scales.at(0)).store_part(y, start);
+            }
+        }
+    }
+    while start + BLOCK <= len {
+        // SAFETY: `BLOCK` elements are left, whole vectors; the instructions are there.
+        unsafe {
+            let word = V::word(bits::load(bits, bit + start));
+            for i in 0..BLOCK / V::LANES {
+                let start = start + i * V::LANES;
+                let old = V::load(x.add(start));
+                old.select(word, i, scales.at(start)).store(y.add(start));
+            }
+        }
+        start += BLOCK;
+    }
+    if start == len {
+        return;
+    }
+    // SAFETY: the instructions are there.
+    let word = unsafe { V::word(bits::load(bits, bit + start)) };
+    let mut i = 0;
+    while start + V::LANES <= len {
+        // SAFETY: `LANES` elements are left; the instructions are there.
+        unsafe {
+            let old = V::load(x.add(start));
+            old.select(word, i, scales.at(start)).store(y.add(start));
+        }
+        (start, i) = (start + V::LANES, i + 1);
+    }
+    if start < len {
+        // SAFETY: fewer than `LANES` are left; the instructions are there.
+        unsafe {
+            let old = V::load_part(x.add(start), len - start);
+            old.select(word, i, scales.at(start)).store_part(y.add(start), len - start);
+        }
+    }
+}
+
+/// A function that any code may call: the token proves the instructions.
+macro_rules! kernel {
+    ($name:ident: $element:ty, $avx2:ty, $avx512:ty) => {
+        pub(super) fn $name(
+            x86: X86,
+            tensor: &mut Tensor<'_, $element>,
+            bits: &[u64],
+            bit: usize,
+            factors: Factors<'_, <$avx2 as Vector>::Scale>,
+        ) {
+            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,f16c")]
+            fn avx2(
+                tensor: &mut Tensor<'_, $element>,
+                bits: &[u64],
+                bit: usize,
+                factors: Factors<'_, <$avx2 as Vector>::Scale>,
+            ) {
+                // SAFETY: this function has the instructions.
+                unsafe { super::x86::apply::<$avx2>(tensor, bits, bit, factors) }
+            }
+
+            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,f16c")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
+            fn avx512(
+                tensor: &mut Tensor<'_, $element>,
+                bits: &[u64],
+                bit: usize,
+                factors: Factors<'_, <$avx2 as Vector>::Scale>,
+            ) {
+                // SAFETY: this function has the instructions.
+                unsafe { super::x86::apply::<$avx512>(tensor, bits, bit, factors) }
+            }
+
+            match x86 {
+                // SAFETY: the token proves the instructions.
+                X86::Avx2(_) => unsafe { avx2(tensor, bits, bit, factors) },
+                // SAFETY: the token proves the instructions.
+                X86::Avx512(_) => unsafe { avx512(tensor, bits, bit, factors) },
+            }
+        }
+    };
+}
+
+#[cfg(feature = "half")]
+pub(super) use kernel;
+
+kernel!(apply_f32: f32, __m256, __m512);
+kernel!(apply_f64: f64, __m256d, __m512d);
+
+/// The lanes below `len`, all bits set.
+macro_rules! lanes_below {
+    ($int:ident, $lanes:literal, $len:expr) => {{
+        // Zeros follow, so that a load further on has fewer.
+        const LANES: [$int; 2 * $lanes] = {
+            let mut lanes = [0; 2 * $lanes];
+            let mut i = 0;
+            while i < $lanes {
+                lanes[i] = -1;
+                i += 1;
+            }
+            lanes
+        };
+        _mm256_loadu_si256(LANES.as_ptr().add($lanes - $len.min($lanes)).cast())
+    }};
+}
+
+/// Floats under AVX2: `$parts` of a word are broadcast at a time, to lanes of `$int` bits.
+macro_rules! avx2 {
+    (
+        $vector:ident, $float:ident, $int:ident, $lanes:literal, $groups:literal,
+        $load:ident, $store:ident, $maskload:ident, $maskstore:ident,
+        $splat:ident, $splat_int:ident, $cmpeq:ident, $mul:ident, $andnot:ident, $cast:ident
+    ) => {
+        impl Vector for $vector {
+            type Element = $float;
+            type Scale = $float;
+            type Scales = Self;
+            type Word = [__m256i; 64 / $int::BITS as usize];
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            unsafe fn load(x: *const $float) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $load(x) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, y: *mut $float) {
+                // SAFETY: the caller's.
+                unsafe { $store(y, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_part(x: *const $float, len: usize) -> Self {
+                // SAFETY: the lanes below `len` only are touched.
+                unsafe { $maskload(x, lanes_below!($int, $lanes, len)) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_part(self, y: *mut $float, len: usize) {
+                // SAFETY: the lanes below `len` only are touched.
+                unsafe { $maskstore(y, lanes_below!($int, $lanes, len), self) }
+            }
+
+            #[inline(always)]
+            unsafe fn splat(scale: $float) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $splat(scale) }
+            }
+
+            #[inline(always)]
+            unsafe fn scales(scales: *const $float) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $load(scales) }
+            }
+
+            #[inline(always)]
+            unsafe fn word(word: u64) -> Self::Word {
+                // SAFETY: the caller's.
+                core::array::from_fn(|i| unsafe {
+                    $splat_int((word >> (i as u32 * $int::BITS % 64)) as $int)
+                })
+            }
+
+            #[inline(always)]
+            unsafe fn select(self, word: Self::Word, i: usize, scales: Self) -> Self {
+                const LANE: [[$int; $lanes]; $groups] = {
+                    let mut lane = [[0; $lanes]; $groups];
+                    let mut i = 0;
+                    while i < $lanes * $groups {
+                        lane[i / $lanes][i % $lanes] = 1 << i;
+                        i += 1;
+                    }
+                    lane
+                };
+                // SAFETY: the load is of an array, the rest the caller's.
+                unsafe {
+                    let lane = _mm256_loadu_si256(LANE[i % $groups].as_ptr().cast());
+                    let word = word[i / $groups % (64 / $int::BITS as usize)];
+                    let dropped = $cmpeq(_mm256_and_si256(word, lane), lane);
+                    $andnot($cast(dropped), $mul(self, scales))
+                }
+            }
+        }
+    };
+}
+
+avx2!(
+    __m256,
+    f32,
+    i32,
+    8,
+    4,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_maskload_ps,
+    _mm256_maskstore_ps,
+    _mm256_set1_ps,
+    _mm256_set1_epi32,
+    _mm256_cmpeq_epi32,
+    _mm256_mul_ps,
+    _mm256_andnot_ps,
+    _mm256_castsi256_ps
+);
+avx2!(
+    __m256d,
+    f64,
+    i64,
+    4,
+    16,
+    _mm256_loadu_pd,
+    _mm256_storeu_pd,
+    _mm256_maskload_pd,
+    _mm256_maskstore_pd,
+    _mm256_set1_pd,
+    _mm256_set1_epi64x,
+    _mm256_cmpeq_epi64,
+    _mm256_mul_pd,
+    _mm256_andnot_pd,
+    _mm256_castsi256_pd
+);
+
+/// Floats under AVX-512.
+macro_rules! avx512 {
+    (
+        $vector:ident, $float:ident, $mask:ident, $lanes:literal, $load:ident, $store:ident,
+        $maskload:ident, $maskstore:ident, $splat:ident, $mul:ident
+    ) => {
+        impl Vector for $vector {
+            type Element = $float;
+            type Scale = $float;
+            type Scales = Self;
+            type Word = u64;
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            unsafe fn load(x: *const $float) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $load(x) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, y: *mut $float) {
+                // SAFETY: the caller's.
+                unsafe { $store(y, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_part(x: *const $float, len: usize) -> Self {
+                // SAFETY: the lanes below `len` only are touched.
+                unsafe { $maskload(bits::low(len) as $mask, x) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_part(self, y: *mut $float, len: usize) {
+                // SAFETY: the lanes below `len` only are touched.
+                unsafe { $maskstore(y, bits::low(len) as $mask, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn splat(scale: $float) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $splat(scale) }
+            }
+
+            #[inline(always)]
+            unsafe fn scales(scales: *const $float) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $load(scales) }
+            }
+
+            #[inline(always)]
+            unsafe fn word(word: u64) -> u64 {
+                !word
+            }
+
+            #[inline(always)]
+            unsafe fn select(self, kept: u64, i: usize, scales: Self) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $mul((kept >> (i * $lanes % 64)) as $mask, self, scales) }
+            }
+        }
+    };
+}
+
+avx512!(
+    __m512,
+    f32,
+    u16,
+    16,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_maskz_loadu_ps,
+    _mm512_mask_storeu_ps,
+    _mm512_set1_ps,
+    _mm512_maskz_mul_ps
+);
+avx512!(
+    __m512d,
+    f64,
+    u8,
+    8,
+    _mm512_loadu_pd,
+    _mm512_storeu_pd,
+    _mm512_maskz_loadu_pd,
+    _mm512_mask_storeu_pd,
+    _mm512_set1_pd,
+    _mm512_maskz_mul_pd
+);
