@@ -66,6 +66,41 @@ pub(crate) fn set(words: &mut [u64], bit: usize, len: usize) {
     }
 }
 
+/// Bits that are set together, wherever they are to begin: at most `64 (N - 1) + 1` of them, so
+/// that they always lie in `N` words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pattern<const N: usize>([u64; N]);
+
+impl<const N: usize> Pattern<N> {
+    /// `rows` runs of `len` bits, `stride` apart; none if they are too many.
+    pub(crate) fn rows(rows: usize, len: usize, stride: usize) -> Option<Self> {
+        let bits = rows.checked_sub(1)?.checked_mul(stride)?.checked_add(len)?;
+        if bits > WORD_BITS * (N - 1) + 1 {
+            return None;
+        }
+        let mut words = [0; N];
+        for row in 0..rows {
+            set(&mut words, row * stride, len);
+        }
+        Some(Self(words))
+    }
+
+    /// Sets the bits from `bit` on, if all `N` words are there.
+    #[inline(always)]
+    pub(crate) fn set(&self, words: &mut [u64], bit: usize) -> bool {
+        let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
+        let Some(words) = words.get_mut(index..).and_then(<[u64]>::first_chunk_mut::<N>) else {
+            return false;
+        };
+        let mut below = 0;
+        for (word, pattern) in words.iter_mut().zip(self.0) {
+            *word |= pattern << shift | below >> 1 >> (WORD_BITS - 1 - shift);
+            below = pattern;
+        }
+        true
+    }
+}
+
 /// A range of bits as words: at most one part of a word at either end, whole words between.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {

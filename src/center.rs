@@ -133,6 +133,56 @@ impl Locator {
     }
 }
 
+/// Finds the unit of the map at a position's cell, counted over all planes, without finding the
+/// cell: along an axis of a grid that is shorter than its map, every line that has been passed
+/// adds what the grid lacks.
+#[derive(Debug)]
+pub(crate) struct UnitLocator {
+    locator: Locator,
+    /// Units that a row, a slice, a plane of the grid lacks to that of the map.
+    lacking: [usize; 3],
+    map: [usize; 3],
+    /// The unit of the locator's base.
+    unit: usize,
+}
+
+impl UnitLocator {
+    pub(crate) fn new(blocks: &Blocks) -> Self {
+        let [depth, height, width] = blocks.map;
+        let [slices, rows, columns] = blocks.grid;
+        let lacking =
+            [(depth - slices) * height * width, (height - rows) * width, width - columns];
+        Self { locator: Locator::new(blocks), lacking, map: blocks.map, unit: 0 }
+    }
+
+    /// Locates a position; they come in ascending order.
+    #[inline(always)]
+    pub(crate) fn locate(&mut self, position: u64) -> usize {
+        if position - self.locator.base >= u64::from(SEGMENT) {
+            self.rebase(position);
+        }
+        let Locator { divisors, cell: [d, h, w], .. } = self.locator;
+        let offset = (position - self.locator.base) as u32;
+        let (rows, _) = divisors[2].divide(w + offset);
+        let (slices, _) = divisors[1].divide(h + rows);
+        let mut unit = self.unit + offset as usize;
+        unit += rows as usize * self.lacking[2] + slices as usize * self.lacking[1];
+        if self.lacking[0] != 0 {
+            let (planes, _) = divisors[0].divide(d + slices);
+            unit += planes as usize * self.lacking[0];
+        }
+        unit
+    }
+
+    #[cold]
+    fn rebase(&mut self, position: u64) {
+        self.locator.rebase(position);
+        let [depth, height, width] = self.map;
+        let [d, h, w] = self.locator.cell.map(|index| index as usize);
+        self.unit = ((self.locator.plane as usize * depth + d) * height + h) * width + w;
+    }
+}
+
 /// Division by a fixed divisor through multiplication by its reciprocal, rounded down
 /// (Robison 2005, "N-bit unsigned division via N-bit multiply-add"): exact while
 /// `(dividend + 1) * divisor < 2^64`, hence for all 32-bit values.

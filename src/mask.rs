@@ -6,9 +6,9 @@
 use core::ops::Range;
 
 use crate::backend::Level;
-use crate::bits::{self, WORD_BITS};
+use crate::bits::{self, Pattern, WORD_BITS};
 use crate::block::{Blocks, Region};
-use crate::center::{Cell, Locator, Walker};
+use crate::center::{Cell, Locator, UnitLocator, Walker};
 use crate::dilate::{Dilation, spread_bits_up};
 use crate::gap::Table;
 use crate::rng::Streams;
@@ -124,53 +124,114 @@ impl<'a> Source<'a> {
     /// Fills whole planes.
     fn fill_planes(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
         words.fill(0);
-        let (before, after) = self.blocks.spread();
-        let [depth, height, width] = self.blocks.map;
-        let plane_bits = self.plane_bits();
-        let len = planes.len() * plane_bits;
-        if self.method == Method::Blocks {
-            return self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
-                let start = w.saturating_sub(before[2]);
-                let run = width.min(w + after[2] + 1) - start;
-                let rows = h.saturating_sub(before[1])..height.min(h + after[1] + 1);
-                for d in d.saturating_sub(before[0])..depth.min(d + after[0] + 1) {
-                    let slice = plane * plane_bits + d * height * width + start;
-                    for h in rows.clone() {
-                        bits::set(words, slice + h * width, run);
-                    }
+        match (self.method, self.blocks.region) {
+            (Method::Blocks, Region::Valid) => self.fill_blocks(walker, planes, words),
+            (Method::Blocks, Region::Full) => self.fill_clipped_blocks(walker, planes, words),
+            (_, Region::Valid) => self.fill_and_spread(walker, planes, words),
+            (_, Region::Full) => self.fill_clipped_and_spread(walker, planes, words),
+        }
+    }
+
+    /// Blocks that lie inside their maps, each at once where its bits fit in a few words.
+    fn fill_blocks(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+        let [_, rows, len] = self.blocks.block;
+        let width = self.blocks.map[2];
+        if let Some(pattern) = Pattern::<2>::rows(rows, len, width) {
+            self.fill_patterns(walker, planes, words, &pattern);
+        } else if let Some(pattern) = Pattern::<3>::rows(rows, len, width) {
+            self.fill_patterns(walker, planes, words, &pattern);
+        } else if let Some(pattern) = Pattern::<4>::rows(rows, len, width) {
+            self.fill_patterns(walker, planes, words, &pattern);
+        } else {
+            self.for_each_corner(walker, planes, |corner| self.set_rows(words, corner));
+        }
+    }
+
+    fn fill_patterns<const N: usize>(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+        pattern: &Pattern<N>,
+    ) {
+        let [depth, ..] = self.blocks.block;
+        let slice = self.blocks.map[1] * self.blocks.map[2];
+        self.for_each_corner(walker, planes, |corner| {
+            for d in 0..depth {
+                // Short of the end of the mask row by row.
+                if !pattern.set(words, corner + d * slice) {
+                    return self.set_rows(words, corner);
                 }
+            }
+        });
+    }
+
+    /// Sets a block that begins at this unit, row by row.
+    fn set_rows(&self, words: &mut [u64], corner: usize) {
+        let [depth, rows, len] = self.blocks.block;
+        let [_, height, width] = self.blocks.map;
+        for d in 0..depth {
+            for h in 0..rows {
+                bits::set(words, corner + (d * height + h) * width, len);
+            }
+        }
+    }
+
+    /// Rows or single bits of blocks inside their maps, then doubling. No block crosses a
+    /// border, so that all planes are one line.
+    fn fill_and_spread(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+        let ([depth, rows, len], [_, height, width]) = (self.blocks.block, self.blocks.map);
+        let line = 0..planes.len() * self.plane_bits();
+        let run = if self.method == Method::Runs { len } else { 1 };
+        self.for_each_corner(walker, planes, |corner| bits::set(words, corner, run));
+        spread_bits_up(self.level, words, line.clone(), len - run, 1);
+        spread_bits_up(self.level, words, line.clone(), rows - 1, width);
+        spread_bits_up(self.level, words, line, depth - 1, height * width);
+    }
+
+    fn fill_clipped_blocks(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+    ) {
+        let Blocks { before, after, map: [depth, height, width], .. } = *self.blocks;
+        let plane_bits = self.plane_bits();
+        self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
+            let start = w.saturating_sub(before[2]);
+            let run = width.min(w + after[2] + 1) - start;
+            let rows = h.saturating_sub(before[1])..height.min(h + after[1] + 1);
+            for d in d.saturating_sub(before[0])..depth.min(d + after[0] + 1) {
+                let slice = plane * plane_bits + d * height * width + start;
+                for h in rows.clone() {
+                    bits::set(words, slice + h * width, run);
+                }
+            }
+        });
+    }
+
+    fn fill_clipped_and_spread(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+    ) {
+        let Blocks { before, after, map, .. } = *self.blocks;
+        let len = planes.len() * self.plane_bits();
+        let dilation = Dilation::from_reach(map, before, after, Some(self.level.backend()));
+        if self.method == Method::Bits {
+            // The grid is the map.
+            self.for_each_corner(walker, planes, |unit| bits::set(words, unit, 1));
+            dilation.spread_bit_rows(words, len);
+        } else {
+            let [_, height, width] = map;
+            self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
+                let row = ((plane * map[0] + d) * height + h) * width;
+                let start = w.saturating_sub(before[2]);
+                bits::set(words, row + start, width.min(w + after[2] + 1) - start);
             });
         }
-        let bits = self.method == Method::Bits;
-        let (reach_before, reach_after) = if bits { (0, 0) } else { (before[2], after[2]) };
-        self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
-            let row = plane * plane_bits + (d * height + h) * width;
-            let start = w.saturating_sub(reach_before);
-            let end = width.min(w + reach_after + 1);
-            bits::set(words, row + start, end - start);
-        });
-        match self.blocks.region {
-            Region::Valid => {
-                // No block crosses a border, so all planes are one line.
-                if bits {
-                    spread_bits_up(self.level, words, 0..len, after[2], 1);
-                }
-                spread_bits_up(self.level, words, 0..len, after[1], width);
-                spread_bits_up(self.level, words, 0..len, after[0], height * width);
-            }
-            Region::Full => {
-                let dilation = Dilation::from_reach(
-                    self.blocks.map,
-                    before,
-                    after,
-                    Some(self.level.backend()),
-                );
-                if bits {
-                    dilation.spread_bit_rows(words, len);
-                }
-                dilation.spread_bit_cols(words, len);
-            }
-        }
+        dilation.spread_bit_cols(words, len);
     }
 
     /// Fills a window of one plane, block by block: a plane that does not fit in the chunk.
@@ -245,6 +306,21 @@ impl<'a> Source<'a> {
         let [_, height, width] = self.blocks.map;
         let row = (at[0] + shift[0]) * height + at[1] + shift[1];
         plane * self.plane_bits() + row * width + at[2] + shift[2]
+    }
+
+    /// The same as units: of the first corner under `Valid`, the centre under `Full`.
+    #[inline]
+    fn for_each_corner(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        mut visit: impl FnMut(usize),
+    ) {
+        let mut locator = UnitLocator::new(self.blocks);
+        let first = self.position(planes.start);
+        walker.walk(self.position(planes.end), |position| {
+            visit(locator.locate(position - first));
+        });
     }
 
     /// Visits the centres of a run of planes that the walker has not visited yet; planes are
