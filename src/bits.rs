@@ -39,7 +39,7 @@ pub(crate) fn load_low<const N: usize>(words: &[u64], bit: usize) -> u64 {
 }
 
 /// Sets `len` bits from `bit` on; bits past the slice are left out.
-#[inline]
+#[inline(always)]
 pub(crate) fn set(words: &mut [u64], bit: usize, len: usize) {
     let (mut index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
     if len <= WORD_BITS
@@ -72,17 +72,21 @@ pub(crate) fn set(words: &mut [u64], bit: usize, len: usize) {
 pub(crate) struct Pattern<const N: usize>([u64; N]);
 
 impl<const N: usize> Pattern<N> {
-    /// `rows` runs of `len` bits, `stride` apart; none if they are too many.
-    pub(crate) fn rows(rows: usize, len: usize, stride: usize) -> Option<Self> {
-        let bits = rows.checked_sub(1)?.checked_mul(stride)?.checked_add(len)?;
-        if bits > WORD_BITS * (N - 1) + 1 {
-            return None;
+    /// Whether `rows` runs of `len` bits, `stride` apart, are few enough.
+    pub(crate) const fn fits(rows: usize, len: usize, stride: usize) -> bool {
+        match rows.saturating_sub(1).checked_mul(stride) {
+            Some(first) => first.saturating_add(len) <= WORD_BITS * (N - 1) + 1,
+            None => false,
         }
+    }
+
+    /// `rows` runs of `len` bits, `stride` apart, which must fit.
+    pub(crate) fn rows(rows: usize, len: usize, stride: usize) -> Self {
         let mut words = [0; N];
         for row in 0..rows {
             set(&mut words, row * stride, len);
         }
-        Some(Self(words))
+        Self(words)
     }
 
     /// Sets the bits from `bit` on, if all `N` words are there.

@@ -34,7 +34,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Visits the centres below `limit` that have not been visited yet, in order.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn walk(&mut self, limit: u64, mut visit: impl FnMut(u64)) {
         loop {
             let base = self.segment * u64::from(SEGMENT);
@@ -57,7 +57,7 @@ impl<'a> Walker<'a> {
 }
 
 /// The first centre at or after `position`; some position past `end` if none lies before it.
-#[inline]
+#[inline(always)]
 pub(crate) fn next<R: Rng + ?Sized>(
     table: &Table,
     generator: &mut R,
@@ -74,15 +74,13 @@ pub(crate) fn next<R: Rng + ?Sized>(
     position
 }
 
-/// Finds the plane and the cell of a position. The division by the grid's sizes is done once
-/// for some thousand positions; in between it is a multiplication.
+/// Finds the plane and the cell, or the unit, of a position that is counted from the first of a
+/// run of planes.
 #[derive(Debug)]
 pub(crate) struct Locator {
-    grid: [u64; 3],
-    divisors: [Divisor; 3],
-    base: u64,
-    plane: u64,
-    cell: [u32; 3],
+    grid: [Divisor; 3],
+    /// The units that a row, a slice, a plane of the grid lacks to that of the map.
+    lacking: [usize; 3],
 }
 
 /// A position as plane and cell: depth, row, column of the grid.
@@ -93,116 +91,77 @@ pub(crate) struct Cell {
 }
 
 impl Locator {
-    /// A locator for positions from `start` on; planes are counted from that of position 0.
-    pub(crate) fn new(blocks: &Blocks) -> Self {
-        Self {
-            grid: blocks.grid.map(|size| size as u64),
-            divisors: blocks.grid.map(|size| Divisor::new(size as u32)),
-            base: 0,
-            plane: 0,
-            cell: [0; 3],
-        }
-    }
-
-    /// Locates a position; they come in ascending order.
-    #[inline]
-    pub(crate) fn locate(&mut self, position: u64) -> Cell {
-        if position - self.base >= u64::from(SEGMENT) {
-            self.rebase(position);
-        }
-        let [d, h, w] = self.cell;
-        let offset = (position - self.base) as u32;
-        let (carry, w) = self.divisors[2].divide(w + offset);
-        let (carry, h) = self.divisors[1].divide(h + carry);
-        let (carry, d) = self.divisors[0].divide(d + carry);
-        Cell {
-            plane: (self.plane + u64::from(carry)) as usize,
-            at: [d as usize, h as usize, w as usize],
-        }
-    }
-
-    #[cold]
-    fn rebase(&mut self, position: u64) {
-        self.base = position;
-        let mut rest = position;
-        for (cell, size) in self.cell.iter_mut().zip(self.grid).rev() {
-            *cell = (rest % size.max(1)) as u32;
-            rest /= size.max(1);
-        }
-        self.plane = rest;
-    }
-}
-
-/// Finds the unit of the map at a position's cell, counted over all planes, without finding the
-/// cell: along an axis of a grid that is shorter than its map, every line that has been passed
-/// adds what the grid lacks.
-#[derive(Debug)]
-pub(crate) struct UnitLocator {
-    locator: Locator,
-    /// Units that a row, a slice, a plane of the grid lacks to that of the map.
-    lacking: [usize; 3],
-    map: [usize; 3],
-    /// The unit of the locator's base.
-    unit: usize,
-}
-
-impl UnitLocator {
-    pub(crate) fn new(blocks: &Blocks) -> Self {
+    /// A locator for the positions of so many planes.
+    pub(crate) fn new(blocks: &Blocks, planes: usize) -> Self {
         let [depth, height, width] = blocks.map;
         let [slices, rows, columns] = blocks.grid;
-        let lacking =
-            [(depth - slices) * height * width, (height - rows) * width, width - columns];
-        Self { locator: Locator::new(blocks), lacking, map: blocks.map, unit: 0 }
+        let positions = planes as u64 * blocks.positions();
+        Self {
+            grid: blocks.grid.map(|size| Divisor::new(size, positions)),
+            lacking: [(depth - slices) * height * width, (height - rows) * width, width - columns],
+        }
     }
 
-    /// Locates a position; they come in ascending order.
     #[inline(always)]
-    pub(crate) fn locate(&mut self, position: u64) -> usize {
-        if position - self.locator.base >= u64::from(SEGMENT) {
-            self.rebase(position);
-        }
-        let Locator { divisors, cell: [d, h, w], .. } = self.locator;
-        let offset = (position - self.locator.base) as u32;
-        let (rows, _) = divisors[2].divide(w + offset);
-        let (slices, _) = divisors[1].divide(h + rows);
-        let mut unit = self.unit + offset as usize;
-        unit += rows as usize * self.lacking[2] + slices as usize * self.lacking[1];
-        if self.lacking[0] != 0 {
-            let (planes, _) = divisors[0].divide(d + slices);
-            unit += planes as usize * self.lacking[0];
-        }
-        unit
+    pub(crate) fn cell(&self, position: u64) -> Cell {
+        let (rest, w) = self.grid[2].divide(position as usize);
+        let (rest, h) = self.grid[1].divide(rest);
+        let (plane, d) = self.grid[0].divide(rest);
+        Cell { plane, at: [d, h, w] }
     }
 
-    #[cold]
-    fn rebase(&mut self, position: u64) {
-        self.locator.rebase(position);
-        let [depth, height, width] = self.map;
-        let [d, h, w] = self.locator.cell.map(|index| index as usize);
-        self.unit = ((self.locator.plane as usize * depth + d) * height + h) * width + w;
+    /// The unit of the map at the position's cell, counted over the planes. Along an axis of a
+    /// grid that is shorter than its map, every line that has been passed adds what it lacks.
+    #[inline(always)]
+    pub(crate) fn unit(&self, position: u64) -> usize {
+        let position = position as usize;
+        let rows = self.grid[2].quotient(position);
+        let slices = self.grid[1].quotient(rows);
+        let unit = position + rows * self.lacking[2] + slices * self.lacking[1];
+        if self.lacking[0] == 0 {
+            return unit;
+        }
+        unit + self.grid[0].quotient(slices) * self.lacking[0]
     }
 }
 
-/// Division by a fixed divisor through multiplication by its reciprocal, rounded down
-/// (Robison 2005, "N-bit unsigned division via N-bit multiply-add"): exact while
-/// `(dividend + 1) * divisor < 2^64`, hence for all 32-bit values.
+/// Division by a fixed divisor through multiplication by its reciprocal, rounded up (Granlund,
+/// Montgomery 1994, "Division by Invariant Integers using Multiplication", theorem 4.2).
+///
+/// For dividends below `n` and a divisor `d` it takes `2^shift >= n d`, as the reciprocal is too
+/// large by less than `d / 2^shift`. The least such power makes it at most `2 n`.
 #[derive(Clone, Copy, Debug)]
 struct Divisor {
-    divisor: u32,
-    reciprocal: u64,
+    divisor: usize,
+    /// 0 where there are too many dividends.
+    reciprocal: u32,
+    shift: u32,
 }
 
 impl Divisor {
-    const fn new(divisor: u32) -> Self {
+    /// For dividends below `limit`.
+    const fn new(divisor: usize, limit: u64) -> Self {
         let divisor = if divisor == 0 { 1 } else { divisor };
-        Self { divisor, reciprocal: u64::MAX / divisor as u64 }
+        if limit >= 1 << 30 || divisor as u64 >= 1 << 30 {
+            return Self { divisor, reciprocal: 0, shift: 0 };
+        }
+        let shift = u64::BITS - (limit * divisor as u64).leading_zeros();
+        let reciprocal = ((1 << shift) / divisor as u64 + 1) as u32;
+        Self { divisor, reciprocal, shift }
+    }
+
+    #[inline(always)]
+    const fn quotient(self, dividend: usize) -> usize {
+        if self.reciprocal == 0 {
+            return dividend / self.divisor;
+        }
+        (self.reciprocal as u64 * dividend as u64 >> self.shift) as usize
     }
 
     /// Returns quotient and remainder.
-    #[inline]
-    const fn divide(self, dividend: u32) -> (u32, u32) {
-        let product = self.reciprocal as u128 * (dividend as u128 + 1);
-        let quotient = (product >> 64) as u32;
+    #[inline(always)]
+    const fn divide(self, dividend: usize) -> (usize, usize) {
+        let quotient = self.quotient(dividend);
         (quotient, dividend - quotient * self.divisor)
     }
 }

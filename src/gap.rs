@@ -21,7 +21,7 @@ const CAPACITY: u32 = 1 << (32 - COLUMN_BITS);
 pub(crate) type Table = [u32; COLUMNS];
 
 /// Turns 32 random bits into a gap.
-#[inline]
+#[inline(always)]
 pub(crate) fn gap(table: &Table, draw: u32) -> u32 {
     let column = draw % COLUMNS as u32;
     let entry = table[column as usize];

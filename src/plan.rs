@@ -5,7 +5,7 @@ use rand_core::Rng;
 use crate::backend::Level;
 use crate::bits;
 use crate::block::Blocks;
-use crate::center::{Cell, Locator, next};
+use crate::center::{Locator, next};
 use crate::count::count;
 use crate::dilate::Dilation;
 use crate::element::arithmetic::Ratio;
@@ -211,14 +211,14 @@ impl Plan {
         let centers = self.mask_mut(centers)?;
         centers.fill(0);
         let mut count = 0;
-        let mut locator = Locator::new(&self.blocks);
+        let locator = Locator::new(&self.blocks, self.mask_planes());
         let positions = self.mask_planes() as u64 * self.blocks.positions();
         let mut base = 0;
         while base < positions {
             let end = (positions - base).min(u64::from(SEGMENT)) as u32;
             let mut center = next(&self.table, rng, 0, end);
             while center < end {
-                let cell: Cell = locator.locate(base + u64::from(center));
+                let cell = locator.cell(base + u64::from(center));
                 bits::set(centers, source.center_unit(cell), 1);
                 count += 1;
                 center = next(&self.table, rng, center + 1, end);
@@ -400,13 +400,14 @@ impl Plan {
         {
             return Err(Error::FirstSample { limit, given: key.first_sample });
         }
+        let level = self.level();
         Ok(Source {
             blocks: &self.blocks,
             table: &self.table,
             streams: key.streams(),
             first_plane: key.first_sample.wrapping_mul(per_sample),
-            method: Method::choose(&self.blocks, self.gamma()),
-            level: self.level(),
+            method: Method::choose(&self.blocks, self.gamma(), level),
+            level,
         })
     }
 

@@ -8,7 +8,7 @@ use core::ops::Range;
 use crate::backend::Level;
 use crate::bits::{self, Pattern, WORD_BITS};
 use crate::block::{Blocks, Region};
-use crate::center::{Cell, Locator, UnitLocator, Walker};
+use crate::center::{Cell, Locator, Walker};
 use crate::dilate::{Dilation, spread_bits_up};
 use crate::gap::Table;
 use crate::rng::Streams;
@@ -17,34 +17,61 @@ use crate::rng::Streams;
 ///
 /// | method | a centre sets | then doubling along |
 /// | --- | --- | --- |
-/// | `Blocks` | the rows of its block | nothing |
+/// | `Blocks` | its block: all rows at once if they lie in a few words, else row by row | nothing |
 /// | `Runs` | the first row of its block | columns, depth |
-/// | `Bits` | its own bit | rows, columns, depth |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     Blocks,
     Runs,
-    Bits,
 }
 
 impl Method {
-    /// The cheapest by `cargo bench --bench floor -- mask`: setting a run costs about as much as
-    /// doubling a word or two, so blocks are drawn while there is less than one of their rows
-    /// for every 32 units, and runs while they do not overlap much.
-    pub(crate) const fn choose(blocks: &Blocks, gamma: f64) -> Self {
-        let rows = blocks.positions() as f64 * blocks.block[0] as f64 * blocks.block[1] as f64;
-        if gamma * rows < blocks.units() as f64 / 32.0 {
+    /// The cheaper one, by what was measured (`methods` in the tests below): picoseconds a unit.
+    ///
+    /// | | ps |
+    /// | --- | --- |
+    /// | a centre as a run | 4000 |
+    /// | a centre as a block of `n` parts, slices or rows | 2000 + 2300 n |
+    /// | a doubling of all units: scalar | 20 |
+    /// | a doubling: `wide` | 8 |
+    /// | a doubling: AVX2, AVX-512 | 3 |
+    pub(crate) fn choose(blocks: &Blocks, gamma: f64, level: Level) -> Self {
+        let [depth, rows, len] = blocks.block;
+        let centers = gamma * blocks.positions() as f64 / blocks.units() as f64;
+        let parts = depth * if is_pattern(rows, len, blocks.map[2]) { 1 } else { rows };
+        let doublings = (doublings(depth) + doublings(rows)) as f64;
+        let doubling = match level {
+            Level::Scalar => 20.0,
+            Level::Simd => 8.0,
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            Level::X86(_) => 3.0,
+        };
+        if centers * (2000.0 + 2300.0 * parts as f64) < centers * 4000.0 + doublings * doubling {
             Self::Blocks
-        } else if gamma < 1.0 / 32.0 {
-            Self::Runs
         } else {
-            Self::Bits
+            Self::Runs
         }
     }
 }
 
+/// The words of a block that is set at once.
+const PATTERN: usize = 4;
+
+/// Whether the rows of a block are set at once.
+const fn is_pattern(rows: usize, len: usize, width: usize) -> bool {
+    rows > 1 && Pattern::<PATTERN>::fits(rows, len, width)
+}
+
+/// The steps of a window that doubles from 1 to `size`.
+const fn doublings(size: usize) -> u32 {
+    usize::BITS - size.saturating_sub(1).leading_zeros()
+}
+
 /// The bits of a tile that is worked on at a time: small enough for the first cache.
 const TILE_BITS: usize = 1 << 16;
+
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86;
 
 /// Everything that decides the bits of a mask, but the plane.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +151,17 @@ impl<'a> Source<'a> {
     /// Fills whole planes.
     fn fill_planes(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
         words.fill(0);
+        match self.level {
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            Level::X86(x86) => x86::fill_planes(x86, self, walker, planes, words),
+            Level::Scalar | Level::Simd => self.fill_cleared(walker, planes, words),
+        }
+    }
+
+    /// Fills whole planes of a cleared mask. Inlined with all that it calls, so that it can be
+    /// compiled for more instructions.
+    #[inline(always)]
+    fn fill_cleared(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
         match (self.method, self.blocks.region) {
             (Method::Blocks, Region::Valid) => self.fill_blocks(walker, planes, words),
             (Method::Blocks, Region::Full) => self.fill_clipped_blocks(walker, planes, words),
@@ -133,33 +171,18 @@ impl<'a> Source<'a> {
     }
 
     /// Blocks that lie inside their maps, each at once where its bits fit in a few words.
+    #[inline(always)]
     fn fill_blocks(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
-        let [_, rows, len] = self.blocks.block;
-        let width = self.blocks.map[2];
-        if let Some(pattern) = Pattern::<2>::rows(rows, len, width) {
-            self.fill_patterns(walker, planes, words, &pattern);
-        } else if let Some(pattern) = Pattern::<3>::rows(rows, len, width) {
-            self.fill_patterns(walker, planes, words, &pattern);
-        } else if let Some(pattern) = Pattern::<4>::rows(rows, len, width) {
-            self.fill_patterns(walker, planes, words, &pattern);
-        } else {
-            self.for_each_corner(walker, planes, |corner| self.set_rows(words, corner));
+        let [depth, rows, len] = self.blocks.block;
+        let [_, height, width] = self.blocks.map;
+        if !is_pattern(rows, len, width) {
+            return self.for_each_corner(walker, planes, |corner| self.set_rows(words, corner));
         }
-    }
-
-    fn fill_patterns<const N: usize>(
-        &self,
-        walker: &mut Walker<'_>,
-        planes: Range<usize>,
-        words: &mut [u64],
-        pattern: &Pattern<N>,
-    ) {
-        let [depth, ..] = self.blocks.block;
-        let slice = self.blocks.map[1] * self.blocks.map[2];
+        let pattern = Pattern::<PATTERN>::rows(rows, len, width);
         self.for_each_corner(walker, planes, |corner| {
             for d in 0..depth {
-                // Short of the end of the mask row by row.
-                if !pattern.set(words, corner + d * slice) {
+                // Near the end of the mask row by row.
+                if !pattern.set(words, corner + d * height * width) {
                     return self.set_rows(words, corner);
                 }
             }
@@ -177,14 +200,13 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Rows or single bits of blocks inside their maps, then doubling. No block crosses a
+    /// First rows of blocks inside their maps, then doubling. No block crosses a
     /// border, so that all planes are one line.
+    #[inline(always)]
     fn fill_and_spread(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
         let ([depth, rows, len], [_, height, width]) = (self.blocks.block, self.blocks.map);
         let line = 0..planes.len() * self.plane_bits();
-        let run = if self.method == Method::Runs { len } else { 1 };
-        self.for_each_corner(walker, planes, |corner| bits::set(words, corner, run));
-        spread_bits_up(self.level, words, line.clone(), len - run, 1);
+        self.for_each_corner(walker, planes, |corner| bits::set(words, corner, len));
         spread_bits_up(self.level, words, line.clone(), rows - 1, width);
         spread_bits_up(self.level, words, line, depth - 1, height * width);
     }
@@ -195,14 +217,22 @@ impl<'a> Source<'a> {
         planes: Range<usize>,
         words: &mut [u64],
     ) {
-        let Blocks { before, after, map: [depth, height, width], .. } = *self.blocks;
-        let plane_bits = self.plane_bits();
+        let Blocks { before, after, block, map: [depth, height, width], .. } = *self.blocks;
+        let pattern = is_pattern(block[1], block[2], width)
+            .then(|| Pattern::<PATTERN>::rows(block[1], block[2], width));
         self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
+            let plane = plane * self.plane_bits();
             let start = w.saturating_sub(before[2]);
             let run = width.min(w + after[2] + 1) - start;
             let rows = h.saturating_sub(before[1])..height.min(h + after[1] + 1);
             for d in d.saturating_sub(before[0])..depth.min(d + after[0] + 1) {
-                let slice = plane * plane_bits + d * height * width + start;
+                let slice = plane + d * height * width + start;
+                let whole = run == block[2] && rows.len() == block[1];
+                if let (true, Some(pattern)) = (whole, &pattern)
+                    && pattern.set(words, slice + rows.start * width)
+                {
+                    continue;
+                }
                 for h in rows.clone() {
                     bits::set(words, slice + h * width, run);
                 }
@@ -219,18 +249,12 @@ impl<'a> Source<'a> {
         let Blocks { before, after, map, .. } = *self.blocks;
         let len = planes.len() * self.plane_bits();
         let dilation = Dilation::from_reach(map, before, after, Some(self.level.backend()));
-        if self.method == Method::Bits {
-            // The grid is the map.
-            self.for_each_corner(walker, planes, |unit| bits::set(words, unit, 1));
-            dilation.spread_bit_rows(words, len);
-        } else {
-            let [_, height, width] = map;
-            self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
-                let row = ((plane * map[0] + d) * height + h) * width;
-                let start = w.saturating_sub(before[2]);
-                bits::set(words, row + start, width.min(w + after[2] + 1) - start);
-            });
-        }
+        let [_, height, width] = map;
+        self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
+            let row = ((plane * map[0] + d) * height + h) * width;
+            let start = w.saturating_sub(before[2]);
+            bits::set(words, row + start, width.min(w + after[2] + 1) - start);
+        });
         dilation.spread_bit_cols(words, len);
     }
 
@@ -259,9 +283,9 @@ impl<'a> Source<'a> {
         }
         let (start, limit) = (positions + start, positions + limit.min(self.blocks.positions()));
 
-        let mut locator = Locator::new(self.blocks);
+        let locator = Locator::new(self.blocks, 1);
         self.walker(start).walk(limit, |position| {
-            let [d, h, w] = locator.locate(position - positions).at;
+            let [d, h, w] = locator.cell(position - positions).at;
             let columns = w.saturating_sub(before[2])..width.min(w + after[2] + 1);
             for d in d.saturating_sub(before[0])..depth.min(d + after[0] + 1) {
                 for h in h.saturating_sub(before[1])..height.min(h + after[1] + 1) {
@@ -308,34 +332,106 @@ impl<'a> Source<'a> {
         plane * self.plane_bits() + row * width + at[2] + shift[2]
     }
 
-    /// The same as units: of the first corner under `Valid`, the centre under `Full`.
-    #[inline]
-    fn for_each_corner(
-        &self,
-        walker: &mut Walker<'_>,
-        planes: Range<usize>,
-        mut visit: impl FnMut(usize),
-    ) {
-        let mut locator = UnitLocator::new(self.blocks);
-        let first = self.position(planes.start);
-        walker.walk(self.position(planes.end), |position| {
-            visit(locator.locate(position - first));
-        });
-    }
-
     /// Visits the centres of a run of planes that the walker has not visited yet; planes are
     /// counted from the first of the run.
-    #[inline]
+    #[inline(always)]
     fn for_each_center(
         &self,
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         mut visit: impl FnMut(Cell),
     ) {
-        let mut locator = Locator::new(self.blocks);
+        let locator = Locator::new(self.blocks, planes.len());
         let first = self.position(planes.start);
-        walker.walk(self.position(planes.end), |position| {
-            visit(locator.locate(position - first));
-        });
+        walker.walk(self.position(planes.end), |position| visit(locator.cell(position - first)));
+    }
+
+    /// The same as units: of the first corner under `Valid`, the centre under `Full`.
+    #[inline(always)]
+    fn for_each_corner(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        mut visit: impl FnMut(usize),
+    ) {
+        let locator = Locator::new(self.blocks, planes.len());
+        let first = self.position(planes.start);
+        walker.walk(self.position(planes.end), |position| visit(locator.unit(position - first)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::time::Instant;
+    use std::{println, vec};
+
+    use super::*;
+    use crate::{BlockSize, DropBlock, Gamma, Key, Shape};
+
+    /// The measurement behind [`Method::choose`]: picoseconds a unit of each method, and by how
+    /// much the chosen one is slower than the best.
+    ///
+    /// `cargo test --release --lib methods -- --ignored --nocapture`
+    #[test]
+    #[ignore = "a measurement"]
+    fn methods() {
+        println!("backend,map,block,gamma,blocks,runs,chosen,loss");
+        for backend in crate::Backend::available() {
+            for (map, block) in [
+                ([1, 7, 7], [1, 3, 3]),
+                ([1, 14, 14], [1, 7, 7]),
+                ([1, 28, 28], [1, 7, 7]),
+                ([1, 32, 32], [1, 5, 5]),
+                ([1, 56, 56], [1, 7, 7]),
+                ([1, 112, 112], [1, 7, 7]),
+                ([1, 112, 112], [1, 3, 3]),
+                ([1, 112, 112], [1, 31, 31]),
+                ([1, 512, 512], [1, 101, 101]),
+                ([1, 1, 196], [1, 1, 7]),
+                ([8, 28, 28], [3, 3, 3]),
+                ([8, 28, 28], [5, 5, 5]),
+            ] {
+                for drop_prob in [0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.9] {
+                    measure(backend, map, block, drop_prob);
+                }
+            }
+        }
+    }
+
+    fn measure(backend: crate::Backend, map: [usize; 3], block: [usize; 3], drop_prob: f64) {
+        let [d, h, w] = map;
+        let planes = ((1 << 20) / (d * h * w)).max(1);
+        let shape = Shape::ncdhw(1, planes, d, h, w);
+        let [bd, bh, bw] = block;
+        let layer = DropBlock::new(1, drop_prob)
+            .and_then(|layer| layer.with_block_size(BlockSize::dhw(bd, bh, bw)))
+            .and_then(|layer| layer.with_gamma(Gamma::Paper { scale: 1.0 }))
+            .and_then(|layer| layer.with_backend(backend));
+        let Ok(Ok(plan)) = layer.map(|layer| layer.plan(shape)) else { return };
+        let mut mask = vec![0; plan.mask_len()];
+        let methods = [Method::Blocks, Method::Runs];
+        let mut best = [u128::MAX; 2];
+        for round in 0..9 {
+            for (best, method) in best.iter_mut().zip(methods) {
+                let Ok(mut source) = plan.source(Key::new(1).step(round)) else { return };
+                source.method = method;
+                let start = Instant::now();
+                source.fill(planes, &mut mask);
+                *best = start.elapsed().as_nanos().min(*best);
+            }
+        }
+        let cost = best.map(|ns| ns * 1000 / plan.units() as u128);
+        let Ok(Source { method: chosen, .. }) = plan.source(Key::new(1)) else { return };
+        let of_chosen = cost[methods.iter().position(|&method| method == chosen).unwrap_or(0)];
+        let fastest = cost.into_iter().min().unwrap_or(0).max(1);
+        println!(
+            "{backend},{d}x{h}x{w},{bd}x{bh}x{bw},{:.5},{},{},{chosen:?},{:.2}",
+            plan.gamma(),
+            cost[0],
+            cost[1],
+            of_chosen as f64 / fastest as f64
+        );
     }
 }
