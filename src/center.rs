@@ -155,7 +155,7 @@ impl Divisor {
         if self.reciprocal == 0 {
             return dividend / self.divisor;
         }
-        (self.reciprocal as u64 * dividend as u64 >> self.shift) as usize
+        ((self.reciprocal as u64 * dividend as u64) >> self.shift) as usize
     }
 
     /// Returns quotient and remainder.

@@ -362,10 +362,12 @@ impl<'a> Source<'a> {
 
 #[cfg(test)]
 mod tests {
+    extern crate alloc;
     extern crate std;
 
+    use alloc::vec;
+    use std::println;
     use std::time::Instant;
-    use std::{println, vec};
 
     use super::*;
     use crate::{BlockSize, DropBlock, Gamma, Key, Shape};
