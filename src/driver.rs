@@ -145,18 +145,25 @@ impl Plan {
         self.apply_mask(mask, dropped, self.tensor_in_place(x)?)
     }
 
-    fn tensor<'t, T: Element>(&self, x: &'t [T], y: &'t mut [T]) -> Result<Tensor<'t, T>, Error> {
+    pub(crate) fn tensor<'t, T: Element>(
+        &self,
+        x: &'t [T],
+        y: &'t mut [T],
+    ) -> Result<Tensor<'t, T>, Error> {
         self.check_tensor(Buffer::Input, x.len())?;
         self.check_tensor(Buffer::Output, y.len())?;
         Ok(Tensor::To(x, y))
     }
 
-    fn tensor_in_place<'t, T: Element>(&self, x: &'t mut [T]) -> Result<Tensor<'t, T>, Error> {
+    pub(crate) fn tensor_in_place<'t, T: Element>(
+        &self,
+        x: &'t mut [T],
+    ) -> Result<Tensor<'t, T>, Error> {
         self.check_tensor(Buffer::Output, x.len())?;
         Ok(Tensor::InPlace(x))
     }
 
-    fn check_dropped(&self, dropped: &Dropped) -> Result<(), Error> {
+    pub(crate) fn check_dropped(&self, dropped: &Dropped) -> Result<(), Error> {
         let needed = self.units() as u64;
         if dropped.of == needed && dropped.count <= needed {
             return Ok(());
@@ -164,7 +171,7 @@ impl Plan {
         Err(Error::OtherPlan { needed, given: dropped.of })
     }
 
-    fn apply_mask<T: Element>(
+    pub(crate) fn apply_mask<T: Element>(
         &self,
         mask: &[u64],
         dropped: &Dropped,
@@ -179,7 +186,7 @@ impl Plan {
         Ok(())
     }
 
-    fn run<T: Element>(
+    pub(crate) fn run<T: Element>(
         &self,
         key: Key,
         mut tensor: Tensor<'_, T>,
@@ -214,7 +221,7 @@ impl Plan {
     }
 
     /// Stage 3 of a pass, for the units in the range.
-    fn finish<T: Element>(
+    pub(crate) fn finish<T: Element>(
         &self,
         key: Key,
         tensor: &mut Tensor<'_, T>,
@@ -229,7 +236,7 @@ impl Plan {
         }
     }
 
-    fn run_in_tiles<T: Element>(
+    pub(crate) fn run_in_tiles<T: Element>(
         &self,
         key: Key,
         source: &Source<'_>,

@@ -8,7 +8,9 @@
 /// have a ratio: the value is converted, which is exact, multiplied in `f32` and rounded to
 /// nearest even, as frameworks do. Overflow gives infinity, denormals are exact, and NaN stays
 /// NaN with any payload.
-pub trait Element: arithmetic::Arithmetic + Copy + PartialEq + core::fmt::Debug + 'static {
+pub trait Element:
+    arithmetic::Arithmetic + Copy + PartialEq + core::fmt::Debug + Send + Sync + 'static
+{
     /// Positive zero, the value of a dropped unit.
     const ZERO: Self;
     /// The scale that changes nothing.

@@ -197,7 +197,7 @@ fn for_each_gap(view: &MaskView<'_>, mut visit: impl FnMut(Range<usize>)) {
 }
 
 #[inline]
-fn fill<T: Copy>(x: &mut [T], run: DroppedRun, value: T) {
+pub(crate) fn fill<T: Copy>(x: &mut [T], run: DroppedRun, value: T) {
     let Some(x) = x.get_mut(run.element..) else { return };
     if run.step == 1 {
         // Not `fill`, whose calls cost more than such short runs.

@@ -30,6 +30,8 @@ mod gap;
 mod mask;
 mod noise;
 mod noise_table;
+#[cfg(feature = "rayon")]
+mod parallel;
 mod plan;
 mod preset;
 pub mod reference;
@@ -52,6 +54,8 @@ pub use error::{Buffer, Error};
 pub use gamma::Gamma;
 #[cfg(feature = "half")]
 pub use half;
+#[cfg(feature = "rayon")]
+pub use parallel::Parallel;
 pub use plan::Plan;
 pub use rand_core;
 pub use rng::Key;

@@ -259,7 +259,7 @@ impl<'a> Source<'a> {
     }
 
     /// Fills a window of one plane, block by block: a plane that does not fit in the chunk.
-    fn fill_window(&self, plane: usize, window: Range<usize>, words: &mut [u64]) {
+    pub(crate) fn fill_window(&self, plane: usize, window: Range<usize>, words: &mut [u64]) {
         words.fill(0);
         let (before, after) = self.blocks.spread();
         let [depth, height, width] = self.blocks.map;

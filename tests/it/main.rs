@@ -5,6 +5,8 @@ mod dilation;
 #[cfg(feature = "half")]
 mod half;
 mod noise;
+#[cfg(feature = "rayon")]
+mod parallel;
 mod presets;
 mod refusals;
 mod schedule;
