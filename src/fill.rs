@@ -5,11 +5,13 @@ use core::ops::Range;
 
 use crate::apply::Tensor;
 use crate::bits::{self, WORD_BITS};
+use crate::center::Walker;
 use crate::driver::CHUNK;
 use crate::error::Buffer;
+use crate::mask::Source;
 use crate::noise::Noise;
 use crate::view::MaskView;
-use crate::{Dropped, Element, Error, Key, Plan};
+use crate::{Dropped, Element, Error, Key, Plan, Region};
 
 /// Some neighbouring dropped units: their elements, and where they stand in the order of the planes.
 #[derive(Clone, Copy, Debug)]
@@ -60,21 +62,84 @@ impl Plan {
         mask: Option<&mut [u64]>,
     ) -> Result<Dropped, Error> {
         self.check_tensor(Buffer::Output, x.len())?;
-        if let Some(mask) = mask {
-            let dropped = self.mask(key, mask)?;
-            self.fill_dropped(mask, x, zero)?;
-            return Ok(dropped);
-        }
         let source = self.source(key)?;
         let mut dropped = Dropped { count: 0, of: self.units() as u64 };
-        if !self.drops_nothing() {
-            let mut chunk = [0; CHUNK];
-            source.for_each_tile(0..self.mask_planes(), 1, &mut chunk, |units, bits| {
+        let mask = mask.map(|mask| self.mask_mut(mask)).transpose()?;
+        if self.drops_nothing() {
+            mask.into_iter().for_each(|mask| mask.fill(0));
+            return Ok(dropped);
+        }
+        let mut chunk = [0; CHUNK];
+        let chunk_planes = CHUNK * WORD_BITS / self.plane();
+        let planes = 0..self.mask_planes();
+        if source.region() == Region::Valid
+            && self.is_line()
+            && (mask.is_some() || chunk_planes > 0)
+        {
+            let mut walker = source.walker(source.position(0));
+            let mut fill = |planes: Range<usize>, words: &mut [u64]| {
+                let units = planes.start * self.plane()..planes.end * self.plane();
+                let x = x.get_mut(units).unwrap_or_default();
+                dropped.count +=
+                    self.fill_planes_and_blocks(&source, &mut walker, planes, words, (x, zero));
+            };
+            if let Some(mask) = mask {
+                source.for_each_mask_tile(planes.end, mask, fill);
+            } else {
+                for plane in planes.clone().step_by(chunk_planes) {
+                    let tile = plane..planes.end.min(plane + chunk_planes);
+                    let words = bits::words(tile.len() * self.plane());
+                    fill(tile, &mut chunk[..words]);
+                }
+            }
+        } else if let Some(mask) = mask {
+            source.fill(planes.end, mask);
+            dropped = self.count(mask)?;
+            self.for_each_dropped_run(mask, 0..self.units(), |run| fill(x, run, zero));
+        } else {
+            source.for_each_tile(planes, 1, &mut chunk, |units, bits| {
                 dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
                 self.for_each_dropped_run(bits, units, |run| fill(x, run, zero));
             });
         }
         Ok(dropped)
+    }
+
+    /// Fills whole planes of the mask, and the blocks of the tensor's part, which is one line.
+    /// Returns how many units are dropped.
+    fn fill_planes_and_blocks<T: Copy>(
+        &self,
+        source: &Source<'_>,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+        (x, value): (&mut [T], T),
+    ) -> u64 {
+        let [depth, rows, len] = self.blocks.block;
+        let [_, height, width] = self.blocks.map;
+        macro_rules! by_block {
+            ($fill_row:expr) => {
+                source.fill_planes_by_block(walker, planes, words, |corner| {
+                    for d in 0..depth {
+                        let mut start = corner + d * height * width;
+                        for _ in 0..rows {
+                            if let Some(row) = x.get_mut(start..start + len) {
+                                $fill_row(row, value);
+                            }
+                            start += width;
+                        }
+                    }
+                })
+            };
+        }
+        // The length is the same for all rows: no branch on it in the loop.
+        match len {
+            4..=8 => by_block!(fill_ends::<T, 4>),
+            9..=16 => by_block!(fill_ends::<T, 8>),
+            2..=3 => by_block!(fill_ends::<T, 2>),
+            _ => by_block!(<[T]>::fill),
+        }
+        self.count_words(words)
     }
 
     /// Writes `value` to the units that a mask drops and leaves the others as they are.
@@ -142,8 +207,7 @@ impl Plan {
             return;
         }
         let view = MaskView::unchecked(bits, units.len());
-        let unshared = self.mask_planes() == self.planes();
-        if self.rows.line && unshared {
+        if self.is_line() {
             return for_each_gap(&view, |gap| {
                 let element = units.start + gap.start;
                 visit(DroppedRun { element, step: 1, len: gap.len(), index: element });
@@ -193,6 +257,17 @@ fn for_each_gap(view: &MaskView<'_>, mut visit: impl FnMut(Range<usize>)) {
             word = word >> kept >> (dropped - 1) >> 1;
             at += kept + dropped;
         }
+    }
+}
+
+/// Fills a row of `N` to `2 N` elements by two stores, which may overlap.
+#[inline(always)]
+fn fill_ends<T: Copy, const N: usize>(row: &mut [T], value: T) {
+    if let Some(first) = row.first_chunk_mut() {
+        *first = [value; N];
+    }
+    if let Some(last) = row.last_chunk_mut() {
+        *last = [value; N];
     }
 }
 

@@ -386,6 +386,11 @@ impl Plan {
         }
     }
 
+    /// The number of dropped units in whole words.
+    pub(crate) fn count_words(&self, words: &[u64]) -> u64 {
+        count(self.level(), words, 0..words.len() * bits::WORD_BITS)
+    }
+
     pub(crate) fn source(&self, key: Key) -> Result<Source<'_>, Error> {
         let per_sample = match self.options.sharing {
             Sharing::SampleChannel | Sharing::Sample => self.mask_channels as u64,

@@ -56,7 +56,7 @@ impl Plan {
         scales: Scales<T::Scale>,
     ) {
         let tile = Tile { bits, first: units.start };
-        let line = self.rows.line && self.mask_planes() == self.planes();
+        let line = self.is_line();
         let size = self.group_planes() * self.plane();
         match scales {
             Scales::One(scale) if line => {
@@ -107,6 +107,11 @@ impl Plan {
                 self.apply_row(tensor, tile, planes.clone(), row, scales);
             });
         }
+    }
+
+    /// Whether the units of the mask are the elements of the tensor, one for one.
+    pub(crate) fn is_line(&self) -> bool {
+        self.rows.line && self.mask_planes() == self.planes()
     }
 
     /// The scale of a group whose units are all at hand.

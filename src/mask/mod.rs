@@ -91,24 +91,36 @@ impl<'a> Source<'a> {
     }
 
     /// The number of the first position of a plane.
-    fn position(&self, plane: usize) -> u64 {
+    pub(crate) fn position(&self, plane: usize) -> u64 {
         (self.first_plane + plane as u64) * self.blocks.positions()
     }
 
-    fn walker(&self, start: u64) -> Walker<'a> {
+    pub(crate) fn walker(&self, start: u64) -> Walker<'a> {
         Walker::new(self.table, self.streams, start)
     }
 
     /// Fills a mask of `planes` planes, tile by tile. A tile begins at a whole word.
     pub(crate) fn fill(&self, planes: usize, mask: &mut [u64]) {
+        let mut walker = self.walker(self.position(0));
+        self.for_each_mask_tile(planes, mask, |planes, words| {
+            self.fill_planes(&mut walker, planes, words);
+        });
+    }
+
+    /// Cuts a mask into tiles of whole planes that fit in the first cache, each at a whole word.
+    pub(crate) fn for_each_mask_tile(
+        &self,
+        planes: usize,
+        mask: &mut [u64],
+        mut visit: impl FnMut(Range<usize>, &mut [u64]),
+    ) {
         let plane_bits = self.plane_bits();
         // The fewest planes that end at a whole word.
         let step = WORD_BITS >> plane_bits.trailing_zeros().min(WORD_BITS.trailing_zeros());
         let tile = (TILE_BITS / (step * plane_bits)).max(1) * step;
-        let mut walker = self.walker(self.position(0));
         let tiles = mask.chunks_mut(tile * plane_bits / WORD_BITS);
         for (words, plane) in tiles.zip((0..planes).step_by(tile)) {
-            self.fill_planes(&mut walker, plane..planes.min(plane + tile), words);
+            visit(plane..planes.min(plane + tile), words);
         }
     }
 
@@ -158,34 +170,74 @@ impl<'a> Source<'a> {
         }
     }
 
+    pub(crate) const fn region(&self) -> Region {
+        self.blocks.region
+    }
+
+    /// Fills planes as [`fill_planes`](Self::fill_planes) does under `Valid`, and visits the first
+    /// unit of each block, counted from the first of the planes. Blocks come in ascending order.
+    #[inline]
+    pub(crate) fn fill_planes_by_block(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+        visit: impl FnMut(usize),
+    ) {
+        words.fill(0);
+        self.fill_whole_blocks(walker, planes, words, visit);
+    }
+
     /// Fills whole planes of a cleared mask. Inlined with all that it calls, so that it can be
     /// compiled for more instructions.
     #[inline(always)]
     fn fill_cleared(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
-        match (self.method, self.blocks.region) {
-            (Method::Blocks, Region::Valid) => self.fill_blocks(walker, planes, words),
-            (Method::Blocks, Region::Full) => self.fill_clipped_blocks(walker, planes, words),
-            (_, Region::Valid) => self.fill_and_spread(walker, planes, words),
-            (_, Region::Full) => self.fill_clipped_and_spread(walker, planes, words),
+        match (self.region(), self.method) {
+            (Region::Valid, _) => self.fill_whole_blocks(walker, planes, words, |_| ()),
+            (Region::Full, Method::Blocks) => self.fill_clipped_blocks(walker, planes, words),
+            (Region::Full, Method::Runs) => self.fill_clipped_and_spread(walker, planes, words),
         }
     }
 
-    /// Blocks that lie inside their maps, each at once where its bits fit in a few words.
+    /// Blocks that lie inside their maps, and a visit to the first unit of each.
     #[inline(always)]
-    fn fill_blocks(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+    fn fill_whole_blocks(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+        visit: impl FnMut(usize),
+    ) {
+        match self.method {
+            Method::Blocks => self.fill_blocks(walker, planes, words, visit),
+            Method::Runs => self.fill_and_spread(walker, planes, words, visit),
+        }
+    }
+
+    /// Each block at once where its bits fit in a few words.
+    #[inline(always)]
+    fn fill_blocks(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+        mut visit: impl FnMut(usize),
+    ) {
         let [depth, rows, len] = self.blocks.block;
         let [_, height, width] = self.blocks.map;
         if !is_pattern(rows, len, width) {
-            return self.for_each_corner(walker, planes, |corner| self.set_rows(words, corner));
+            return self.for_each_corner(walker, planes, |corner| {
+                self.set_rows(words, corner);
+                visit(corner);
+            });
         }
         let pattern = Pattern::<PATTERN>::rows(rows, len, width);
         self.for_each_corner(walker, planes, |corner| {
-            for d in 0..depth {
-                // Near the end of the mask row by row.
-                if !pattern.set(words, corner + d * height * width) {
-                    return self.set_rows(words, corner);
-                }
+            // Near the end of the mask row by row.
+            if !(0..depth).all(|d| pattern.set(words, corner + d * height * width)) {
+                self.set_rows(words, corner);
             }
+            visit(corner);
         });
     }
 
@@ -200,13 +252,22 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// First rows of blocks inside their maps, then doubling. No block crosses a
-    /// border, so that all planes are one line.
+    /// First rows of blocks, then doubling. No block crosses a border, so that all planes are one
+    /// line.
     #[inline(always)]
-    fn fill_and_spread(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+    fn fill_and_spread(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+        mut visit: impl FnMut(usize),
+    ) {
         let ([depth, rows, len], [_, height, width]) = (self.blocks.block, self.blocks.map);
         let line = 0..planes.len() * self.plane_bits();
-        self.for_each_corner(walker, planes, |corner| bits::set(words, corner, len));
+        self.for_each_corner(walker, planes, |corner| {
+            bits::set(words, corner, len);
+            visit(corner);
+        });
         spread_bits_up(self.level, words, line.clone(), rows - 1, width);
         spread_bits_up(self.level, words, line, depth - 1, height * width);
     }
