@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::apply::{Across, BLOCK, BLOCKS, CHANNELS, Factors, Tensor, apply_channels_last};
+use crate::apply::{Across, BLOCK, BLOCKS, CHANNELS, Factors, Runs, Tensor, apply_channels_last};
 use crate::{Dropped, Element, Plan, Scale};
 
 /// The scale of each unit.
@@ -63,12 +63,7 @@ impl Plan {
                 tensor.part(units).apply(self.level(), bits, 0, Factors::One(scale));
             }
             Scales::PerGroup if line => {
-                for start in units.clone().step_by(size) {
-                    let scale = Factors::One(self.group_scale::<T>(tile, start / size));
-                    let group = start..start + size;
-                    let bit = start - units.start;
-                    tensor.part(group).apply(self.level(), bits, bit, scale);
-                }
+                tensor.part(units).apply_groups(self.level(), bits, 0, size);
             }
             Scales::PerGroup if !self.rows.channels_adjacent(self.shape.channels) => {
                 for start in units.clone().step_by(size) {
@@ -182,41 +177,43 @@ impl Plan {
         {
             return self.apply_row_of_channels(tensor, tile, planes, row, scales);
         }
-        let start = self.element(&row);
+        let first = self.element(&row);
         let (samples, channels) = (self.shape.samples, self.shape.channels);
-        let shape = (row.len(), self.rows.step);
-        // Counted, as two divisions a plane would cost more than a short row.
-        let mut sample = planes.start / self.mask_channels;
-        let mut next_channel = planes.start % self.mask_channels;
-        for plane in planes {
-            let bit = plane * self.plane() + row.start - tile.first;
-            if next_channel == self.mask_channels {
-                (sample, next_channel) = (sample + 1, 0);
-            }
-            let (mask_sample, mask_channel) = (sample, next_channel);
-            next_channel += 1;
+        let (plane_bits, len) = (self.plane(), row.len());
+        let mut next = planes.start;
+        while next < planes.end {
+            let (mask_sample, channel) = (next / self.mask_channels, next % self.mask_channels);
+            let bit = next * plane_bits + row.start - tile.first;
             let factors = match scales {
                 RowScales::One(scale) => Factors::One(scale),
                 RowScales::Each(scales) => Factors::Each(scales),
                 // Of channels that lie side by side and share a mask.
                 RowScales::PerGroup => {
-                    Factors::One(self.group_scale::<T>(tile, plane / self.group_planes()))
+                    Factors::One(self.group_scale::<T>(tile, next / self.group_planes()))
                 }
             };
+            // The channels that follow have bits of their own, or the same.
+            let shared = self.mask_channels != channels;
+            let run = if shared {
+                0..channels
+            } else {
+                channel..channels.min(channel + planes.end - next)
+            };
+            next += if shared { 1 } else { run.len() };
             for sample in self.users(mask_sample, self.mask_samples, samples) {
-                let start = start + sample * self.rows.sample;
+                let start = first + sample * self.rows.sample + run.start * self.rows.channel;
+                let mut elements = tensor.from(start);
                 if self.rows.channels_adjacent(channels) {
-                    let rows = (shape.0, channels, shape.1);
-                    tensor.from(start).apply_rows(tile.bits, bit, rows, factors);
-                    continue;
-                }
-                for channel in self.users(mask_channel, self.mask_channels, channels) {
-                    let start = start + channel * self.rows.channel;
-                    if shape.1 == 1 {
-                        let mut part = tensor.part(start..start + shape.0);
-                        part.apply(self.level(), tile.bits, bit, factors);
-                    } else {
-                        tensor.from(start).apply_apart(tile.bits, bit, shape, factors);
+                    elements.apply_rows(tile.bits, bit, (len, channels, self.rows.step), factors);
+                } else if self.rows.step == 1 {
+                    let bit_step = if shared { 0 } else { plane_bits };
+                    let runs = Runs { count: run.len(), len, step: self.rows.channel, bit_step };
+                    elements.apply_runs(self.level(), tile.bits, bit, runs, factors);
+                } else {
+                    for (i, _) in run.clone().enumerate() {
+                        let bit = if shared { bit } else { bit + i * plane_bits };
+                        let mut elements = elements.from(i * self.rows.channel);
+                        elements.apply_apart(tile.bits, bit, (len, self.rows.step), factors);
                     }
                 }
             }

@@ -11,7 +11,7 @@ use wide::{f32x8, i16x16, u16x16, u32x8};
 
 use super::{BLOCK, Block};
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use super::{Factors, Tensor};
+use super::{Factors, Runs, Tensor};
 use crate::element::arithmetic::Arithmetic;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use crate::x86::X86;
@@ -42,16 +42,29 @@ macro_rules! block {
                 tensor: &mut Tensor<'_, Self>,
                 bits: &[u64],
                 bit: usize,
+                runs: Runs,
                 factors: Factors<'_, f32>,
             ) {
-                super::x86_half::$x86(x86, tensor, bits, bit, factors);
+                super::x86_half::$x86::apply(x86, tensor, bits, bit, runs, factors);
+            }
+
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            #[inline]
+            fn apply_groups_x86(
+                x86: X86,
+                tensor: &mut Tensor<'_, Self>,
+                bits: &[u64],
+                bit: usize,
+                len: usize,
+            ) {
+                super::x86_half::$x86::apply_groups(x86, tensor, bits, bit, len);
             }
         }
     };
 }
 
-block!(bf16, select_bf16, apply_bf16);
-block!(f16, select_f16, apply_f16);
+block!(bf16, select_bf16, bf16_runs);
+block!(f16, select_f16, f16_runs);
 
 /// `word[i] ? 0 : x[i] * scale`: the upper half of the `f32` product, rounded to nearest even.
 ///

@@ -6,7 +6,8 @@
 use core::ops::Range;
 
 use crate::backend::Level;
-use crate::{Element, bits};
+use crate::count::count;
+use crate::{Dropped, Element, bits};
 
 #[cfg(feature = "half")]
 mod half;
@@ -30,6 +31,16 @@ pub(crate) const BLOCK: usize = 64;
 pub enum Tensor<'a, T> {
     InPlace(&'a mut [T]),
     To(&'a [T], &'a mut [T]),
+}
+
+/// Runs of elements with bits of their own: how many, their length, and how far apart the
+/// elements and the bits lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Runs {
+    pub(crate) count: usize,
+    pub(crate) len: usize,
+    pub(crate) step: usize,
+    pub(crate) bit_step: usize,
 }
 
 /// The scales of a run of units: one for all, or one for each, in blocks.
@@ -77,35 +88,74 @@ impl<T: Element> Tensor<'_, T> {
         bit: usize,
         factors: Factors<'_, T::Scale>,
     ) {
-        match (self, factors, level) {
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            (tensor, factors, Level::X86(x86)) => T::apply_x86(x86, tensor, bits, bit, factors),
-            (Tensor::InPlace(y), Factors::One(scale), Level::Scalar) => {
-                scalar::apply_in_place(y, bits, bit, One(scale));
+        let runs = Runs { count: 1, len: self.len(), step: 0, bit_step: 0 };
+        self.apply_runs(level, bits, bit, runs, factors);
+    }
+
+    /// Applies bits to runs of elements, all with the same factors.
+    #[inline]
+    pub(crate) fn apply_runs(
+        &mut self,
+        level: Level,
+        bits: &[u64],
+        bit: usize,
+        runs: Runs,
+        factors: Factors<'_, T::Scale>,
+    ) {
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        if let Level::X86(x86) = level {
+            return T::apply_x86(x86, self, bits, bit, runs, factors);
+        }
+        for i in 0..runs.count {
+            let mut part = self.part(i * runs.step..i * runs.step + runs.len);
+            let bit = bit + i * runs.bit_step;
+            match (factors, level) {
+                (Factors::Each(scales), _) => part.apply_each(bits, bit, scales),
+                (Factors::One(scale), Level::Scalar) => part.apply_scalar(bits, bit, scale),
+                (Factors::One(scale), _) => part.apply_simd(bits, bit, scale),
             }
-            (Tensor::To(x, y), Factors::One(scale), Level::Scalar) => {
-                scalar::apply(x, y, bits, bit, One(scale));
-            }
-            (Tensor::InPlace(y), Factors::One(scale), Level::Simd) => {
-                simd::apply_in_place(y, bits, bit, scale);
-            }
-            (Tensor::To(x, y), Factors::One(scale), Level::Simd) => {
-                simd::apply(x, y, bits, bit, scale);
-            }
-            // In plain code on both.
-            (tensor, Factors::Each(scales), _) => {
-                for (i, scales) in scales.iter().enumerate() {
-                    let end = tensor.len().min((i + 1) * BLOCK);
-                    match tensor.part(i * BLOCK..end) {
-                        Tensor::InPlace(y) => {
-                            scalar::apply_in_place(y, bits, bit + i * BLOCK, Each(scales));
-                        }
-                        Tensor::To(x, y) => {
-                            scalar::apply(x, y, bits, bit + i * BLOCK, Each(scales));
-                        }
-                    }
+        }
+    }
+
+    fn apply_scalar(&mut self, bits: &[u64], bit: usize, scale: T::Scale) {
+        match self {
+            Tensor::InPlace(y) => scalar::apply_in_place(y, bits, bit, One(scale)),
+            Tensor::To(x, y) => scalar::apply(x, y, bits, bit, One(scale)),
+        }
+    }
+
+    fn apply_simd(&mut self, bits: &[u64], bit: usize, scale: T::Scale) {
+        match self {
+            Tensor::InPlace(y) => simd::apply_in_place(y, bits, bit, scale),
+            Tensor::To(x, y) => simd::apply(x, y, bits, bit, scale),
+        }
+    }
+
+    /// In plain code on both portable backends.
+    fn apply_each(&mut self, bits: &[u64], bit: usize, scales: &[[T::Scale; BLOCK]]) {
+        for (i, scales) in scales.iter().enumerate() {
+            let end = self.len().min((i + 1) * BLOCK);
+            match self.part(i * BLOCK..end) {
+                Tensor::InPlace(y) => {
+                    scalar::apply_in_place(y, bits, bit + i * BLOCK, Each(scales));
                 }
+                Tensor::To(x, y) => scalar::apply(x, y, bits, bit + i * BLOCK, Each(scales)),
             }
+        }
+    }
+
+    /// Applies the bits from `bit` on to groups of `len` elements, each with the scale of its own
+    /// count.
+    pub(crate) fn apply_groups(&mut self, level: Level, bits: &[u64], bit: usize, len: usize) {
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        if let Level::X86(x86) = level {
+            return T::apply_groups_x86(x86, self, bits, bit, len);
+        }
+        for start in (0..self.len()).step_by(len.max(1)) {
+            let group = bit + start..bit + start + len;
+            let dropped = Dropped { count: count(level, bits, group.clone()), of: len as u64 };
+            let scale = Factors::One(dropped.scale::<T::Scale>());
+            self.part(start..start + len).apply(level, bits, group.start, scale);
         }
     }
 

@@ -7,7 +7,7 @@ use wide::{f32x8, f64x4, u32x8, u64x4};
 use super::BLOCK;
 use super::scalar::{self, One};
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use super::{Factors, Tensor};
+use super::{Factors, Runs, Tensor};
 use crate::element::arithmetic::Ratio;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use crate::x86::X86;
@@ -47,14 +47,25 @@ pub trait Block: Sized {
     /// The same with `x` and `y` in one buffer.
     fn apply_in_place(y: &mut [Self; BLOCK], word: u64, scale: Self::Scale);
 
-    /// `y = bit ? 0 : x * scale` for any number of elements, element `i` with bit `bit + i`.
+    /// See [`Tensor::apply_runs`].
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     fn apply_x86(
         x86: X86,
         tensor: &mut Tensor<'_, Self>,
         bits: &[u64],
         bit: usize,
+        runs: Runs,
         factors: Factors<'_, Self::Scale>,
+    );
+
+    /// See [`Tensor::apply_groups`].
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    fn apply_groups_x86(
+        x86: X86,
+        tensor: &mut Tensor<'_, Self>,
+        bits: &[u64],
+        bit: usize,
+        len: usize,
     );
 }
 
@@ -87,9 +98,22 @@ macro_rules! block {
                 tensor: &mut Tensor<'_, Self>,
                 bits: &[u64],
                 bit: usize,
+                runs: Runs,
                 factors: Factors<'_, Self>,
             ) {
-                super::x86::$x86(x86, tensor, bits, bit, factors);
+                super::x86::$x86::apply(x86, tensor, bits, bit, runs, factors);
+            }
+
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            #[inline]
+            fn apply_groups_x86(
+                x86: X86,
+                tensor: &mut Tensor<'_, Self>,
+                bits: &[u64],
+                bit: usize,
+                len: usize,
+            ) {
+                super::x86::$x86::apply_groups(x86, tensor, bits, bit, len);
             }
         }
 
@@ -121,5 +145,5 @@ trait Select: Sized {
     fn select(self, word: u64, scale: Self::Scale) -> Self;
 }
 
-block!(f32, apply_f32, f32x8, u32x8, u32, 8);
-block!(f64, apply_f64, f64x4, u64x4, u64, 4);
+block!(f32, f32_runs, f32x8, u32x8, u32, 8);
+block!(f64, f64_runs, f64x4, u64x4, u64, 4);

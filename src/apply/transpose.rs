@@ -4,7 +4,7 @@
 //! tensor. A block of 64 channels and 64 positions of bits is transposed, so that one word
 //! speaks of 64 neighbouring elements.
 
-use super::{BLOCK, Factors, Tensor};
+use super::{BLOCK, Factors, Runs, Tensor};
 use crate::backend::Level;
 use crate::{Element, bits};
 
@@ -51,18 +51,22 @@ pub(crate) fn apply_channels_last<T: Element>(
                 row[i] = word;
             }
         }
-        for (words, position) in turned.iter().zip(block) {
-            let factors = match scales {
-                Across::One(scale) => Factors::One(scale),
-                Across::Channels(scales) => Factors::Each(scales),
-                Across::Positions(scales) => match scales.as_flattened().get(position) {
-                    Some(&scale) => Factors::One(scale),
-                    None => return,
-                },
-            };
-            let start = position * step;
-            elements.part(start..start + channels).apply(level, words, 0, factors);
-        }
+        let mut elements = elements.from(block.start * step);
+        let runs = Runs { count: block.len(), len: channels, step, bit_step: CHANNELS };
+        let factors = match scales {
+            Across::One(scale) => Factors::One(scale),
+            Across::Channels(scales) => Factors::Each(scales),
+            Across::Positions(scales) => {
+                // Another for each run.
+                for (i, &scale) in scales.as_flattened()[block].iter().enumerate() {
+                    let runs = Runs { count: 1, ..runs };
+                    let (bits, factors) = (turned.as_flattened(), Factors::One(scale));
+                    elements.from(i * step).apply_runs(level, bits, i * CHANNELS, runs, factors);
+                }
+                continue;
+            }
+        };
+        elements.apply_runs(level, turned.as_flattened(), 0, runs, factors);
     }
 }
 

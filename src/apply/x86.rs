@@ -9,22 +9,26 @@
 
 use core::arch::x86_64::*;
 
-use super::{BLOCK, Factors, Tensor};
-use crate::bits;
+use core::ops::Range;
+
+use super::{BLOCK, Factors, Runs, Tensor};
 use crate::x86::X86;
+use crate::{Dropped, Element, bits};
 
 /// The least number of elements that repays aligning stores.
 const LONG: usize = 1024;
 
 /// A vector of elements at one level, whose instructions all functions need.
 pub(super) trait Vector: Copy {
-    type Element: Copy;
-    type Scale: Copy;
+    type Element: Element<Scale = Self::Scale>;
+    type Scale: Element<Scale = Self::Scale>;
     /// As many scales as elements.
     type Scales: Copy;
     /// A word of the mask, made ready for all vectors of a block.
     type Word: Copy;
     const LANES: usize;
+    /// Whether parts of vectors are slower than a whole one more.
+    const OVERLAPS: bool;
 
     /// # Safety
     ///
@@ -71,35 +75,66 @@ pub(super) trait Vector: Copy {
     unsafe fn select(self, word: Self::Word, i: usize, scales: Self::Scales) -> Self;
 }
 
-/// `y = bit ? 0 : x * scale`, element `i` with bit `bit + i`.
+/// See [`Tensor::apply_runs`].
 ///
 /// # Safety
 ///
 /// The level's instructions are there.
 #[inline(always)]
-pub(super) unsafe fn apply<V: Vector>(
+pub(super) unsafe fn apply_runs<V: Vector>(
     tensor: &mut Tensor<'_, V::Element>,
     bits: &[u64],
     bit: usize,
+    runs: Runs,
     factors: Factors<'_, V::Scale>,
 ) {
-    let (x, y, len) = match tensor {
-        Tensor::InPlace(y) => (y.as_ptr(), y.as_mut_ptr(), y.len()),
-        Tensor::To(x, y) => (x.as_ptr(), y.as_mut_ptr(), x.len().min(y.len())),
-    };
     match factors {
         Factors::One(scale) => {
             // SAFETY: the instructions are there.
             let scales = One(unsafe { V::splat(scale) });
-            // SAFETY: `x` and `y` are slices of `len` elements, or the same one.
-            unsafe { blocks::<V, _>(x, y, len, bits, bit, scales) };
+            for i in 0..runs.count {
+                let run = i * runs.step..i * runs.step + runs.len;
+                // SAFETY: the instructions are there.
+                unsafe { blocks::<V, _>(tensor, run, bits, bit + i * runs.bit_step, scales) };
+            }
         }
         Factors::Each(scales) => {
-            let len = len.min(scales.len() * BLOCK);
+            let len = runs.len.min(scales.len() * BLOCK);
             let scales = Each(scales.as_flattened().as_ptr());
-            // SAFETY: as above; there are scales for all `len` elements, in whole blocks.
-            unsafe { blocks::<V, _>(x, y, len, bits, bit, scales) };
+            for i in 0..runs.count {
+                let run = i * runs.step..i * runs.step + len;
+                // SAFETY: there are scales for all `len`; the instructions are there.
+                unsafe { blocks::<V, _>(tensor, run, bits, bit + i * runs.bit_step, scales) };
+            }
         }
+    }
+}
+
+/// See [`Tensor::apply_groups`].
+///
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+pub(super) unsafe fn apply_groups<V: Vector>(
+    tensor: &mut Tensor<'_, V::Element>,
+    bits: &[u64],
+    bit: usize,
+    len: usize,
+) {
+    let mut start = 0;
+    while start < tensor.len() && len > 0 {
+        let mut count = 0;
+        for at in (start..start + len).step_by(BLOCK) {
+            count += (bits::load(bits, bit + at) & bits::low(start + len - at)).count_ones();
+        }
+        let dropped = Dropped { count: u64::from(count), of: len as u64 };
+        // SAFETY: the instructions are there.
+        unsafe {
+            let scales = One(V::splat(dropped.scale::<V::Scale>()));
+            blocks::<V, _>(tensor, start..start + len, bits, bit + start, scales);
+        }
+        start += len;
     }
 }
 
@@ -141,19 +176,25 @@ impl<V: Vector> Scales<V> for Each<V::Scale> {
     }
 }
 
+/// `y = bit ? 0 : x * scale` for the elements in the range, with the bits from `bit` on. None where
+/// the range leaves the tensor.
+///
 /// # Safety
 ///
-/// `x` and `y` are valid for `len` elements, and equal or apart; there are scales for all. The
-/// level's instructions are there.
+/// There are scales for all. The level's instructions are there.
 #[inline(always)]
 unsafe fn blocks<V: Vector, S: Scales<V>>(
-    x: *const V::Element,
-    y: *mut V::Element,
-    len: usize,
+    tensor: &mut Tensor<'_, V::Element>,
+    range: Range<usize>,
     bits: &[u64],
     bit: usize,
     scales: S,
 ) {
+    // From here on `x` and `y` are valid for `len` elements, and equal or apart.
+    let (x, y, len) = match tensor.part(range) {
+        Tensor::InPlace(y) => (y.as_ptr(), y.as_mut_ptr(), y.len()),
+        Tensor::To(x, y) => (x.as_ptr(), y.as_mut_ptr(), y.len()),
+    };
     let mut start = 0;
     if S::ANYWHERE && len >= LONG {
         // Stores that cross no cache line. Halves may lie so that this cannot be; no matter.
@@ -167,6 +208,17 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
             }
         }
     }
+    // A last vector that overlaps the one before it, made before that one is written.
+    let last = if V::OVERLAPS && len >= start + V::LANES && (len - start) % V::LANES != 0 {
+        let last = len - V::LANES;
+        // SAFETY: `LANES` elements are left; the instructions are there.
+        Some(unsafe {
+            let word = V::word(bits::load(bits, bit + last));
+            V::load(x.add(last)).select(word, 0, scales.at(last))
+        })
+    } else {
+        None
+    };
     while start + BLOCK <= len {
         // SAFETY: `BLOCK` elements are left, whole vectors; the instructions are there.
         unsafe {
@@ -193,7 +245,10 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
         }
         (start, i) = (start + V::LANES, i + 1);
     }
-    if start < len {
+    if let Some(last) = last {
+        // SAFETY: there are `LANES` elements.
+        unsafe { last.store(y.add(len - V::LANES)) };
+    } else if start < len {
         // SAFETY: fewer than `LANES` are left; the instructions are there.
         unsafe {
             let old = V::load_part(x.add(start), len - start);
@@ -202,44 +257,46 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
     }
 }
 
-/// A function that any code may call: the token proves the instructions.
+/// Functions that any code may call, as the token proves the instructions.
 macro_rules! kernel {
-    ($name:ident: $element:ty, $avx2:ty, $avx512:ty) => {
-        pub(super) fn $name(
+    ($name:ident: $element:ty, $scale:ty, $avx2:ty, $avx512:ty) => {
+        pub(super) mod $name {
+            use super::*;
+            use crate::apply::x86::{apply_groups as groups, apply_runs as runs};
+
+            kernel!(@level apply: runs; $element, $avx2, $avx512;
+                bits: &[u64], bit: usize, which: Runs, factors: Factors<'_, $scale>);
+            kernel!(@level apply_groups: groups; $element, $avx2, $avx512;
+                bits: &[u64], bit: usize, len: usize);
+        }
+    };
+    (
+        @level $name:ident: $body:ident; $element:ty, $avx2:ty, $avx512:ty;
+        $($argument:ident: $type:ty),*
+    ) => {
+        pub(in crate::apply) fn $name(
             x86: X86,
             tensor: &mut Tensor<'_, $element>,
-            bits: &[u64],
-            bit: usize,
-            factors: Factors<'_, <$avx2 as Vector>::Scale>,
+            $($argument: $type),*
         ) {
             #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,f16c")]
-            fn avx2(
-                tensor: &mut Tensor<'_, $element>,
-                bits: &[u64],
-                bit: usize,
-                factors: Factors<'_, <$avx2 as Vector>::Scale>,
-            ) {
+            fn avx2(tensor: &mut Tensor<'_, $element>, $($argument: $type),*) {
                 // SAFETY: this function has the instructions.
-                unsafe { super::x86::apply::<$avx2>(tensor, bits, bit, factors) }
+                unsafe { $body::<$avx2>(tensor, $($argument),*) }
             }
 
             #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,f16c")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-            fn avx512(
-                tensor: &mut Tensor<'_, $element>,
-                bits: &[u64],
-                bit: usize,
-                factors: Factors<'_, <$avx2 as Vector>::Scale>,
-            ) {
+            fn avx512(tensor: &mut Tensor<'_, $element>, $($argument: $type),*) {
                 // SAFETY: this function has the instructions.
-                unsafe { super::x86::apply::<$avx512>(tensor, bits, bit, factors) }
+                unsafe { $body::<$avx512>(tensor, $($argument),*) }
             }
 
             match x86 {
                 // SAFETY: the token proves the instructions.
-                X86::Avx2(_) => unsafe { avx2(tensor, bits, bit, factors) },
+                X86::Avx2(_) => unsafe { avx2(tensor, $($argument),*) },
                 // SAFETY: the token proves the instructions.
-                X86::Avx512(_) => unsafe { avx512(tensor, bits, bit, factors) },
+                X86::Avx512(_) => unsafe { avx512(tensor, $($argument),*) },
             }
         }
     };
@@ -248,8 +305,8 @@ macro_rules! kernel {
 #[cfg(feature = "half")]
 pub(super) use kernel;
 
-kernel!(apply_f32: f32, __m256, __m512);
-kernel!(apply_f64: f64, __m256d, __m512d);
+kernel!(f32_runs: f32, f32, __m256, __m512);
+kernel!(f64_runs: f64, f64, __m256d, __m512d);
 
 /// The lanes below `len`, all bits set.
 macro_rules! lanes_below {
@@ -281,6 +338,7 @@ macro_rules! avx2 {
             type Scales = Self;
             type Word = [__m256i; 64 / $int::BITS as usize];
             const LANES: usize = $lanes;
+            const OVERLAPS: bool = true;
 
             #[inline(always)]
             unsafe fn load(x: *const $float) -> Self {
@@ -396,6 +454,7 @@ macro_rules! avx512 {
             type Scales = Self;
             type Word = u64;
             const LANES: usize = $lanes;
+            const OVERLAPS: bool = false;
 
             #[inline(always)]
             unsafe fn load(x: *const $float) -> Self {

@@ -10,29 +10,30 @@ use core::arch::x86_64::*;
 use ::half::{bf16, f16};
 
 use super::x86::{Vector, kernel};
-use super::{Factors, Tensor};
+use super::{Factors, Runs, Tensor};
+use crate::Element;
 use crate::x86::X86;
 
 const LANES: usize = 16;
 
-kernel!(apply_f16: f16, Halves<f16>, Halves<f16>);
-kernel!(apply_bf16: bf16, Halves<bf16>, Halves<bf16>);
+kernel!(f16_runs: f16, f32, Halves<f16>, Halves<f16>);
+kernel!(bf16_runs: bf16, f32, Halves<bf16>, Halves<bf16>);
 
 /// Sixteen elements; the even ones lie in the lower half of each lane of 32 bits.
 #[derive(Clone, Copy)]
 pub(super) struct Halves<T>(__m256i, core::marker::PhantomData<T>);
 
 /// `x * scale` in `f32`, rounded to nearest even.
-trait Scaled {
+pub(super) trait Scaled {
     /// # Safety
     ///
     /// AVX2 and F16C are there.
-    unsafe fn scaled(x: __m256i, scales: [__m256; 2]) -> __m256i;
+    unsafe fn scaled_vector(x: __m256i, scales: [__m256; 2]) -> __m256i;
 }
 
 impl Scaled for f16 {
     #[inline(always)]
-    unsafe fn scaled(x: __m256i, [low, high]: [__m256; 2]) -> __m256i {
+    unsafe fn scaled_vector(x: __m256i, [low, high]: [__m256; 2]) -> __m256i {
         // SAFETY: the caller's.
         unsafe {
             let lower = scaled_f16(_mm256_castsi256_si128(x), low);
@@ -56,7 +57,7 @@ unsafe fn scaled_f16(x: __m128i, scales: __m256) -> __m128i {
 
 impl Scaled for bf16 {
     #[inline(always)]
-    unsafe fn scaled(x: __m256i, [low, high]: [__m256; 2]) -> __m256i {
+    unsafe fn scaled_vector(x: __m256i, [low, high]: [__m256; 2]) -> __m256i {
         // SAFETY: the caller's.
         unsafe {
             // Each 128 bits are unpacked and packed by themselves, so that the order comes out
@@ -88,12 +89,13 @@ unsafe fn rounded_bf16(x: __m256i, scales: __m256) -> __m256i {
     }
 }
 
-impl<T: Copy + Scaled> Vector for Halves<T> {
+impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
     type Element = T;
     type Scale = f32;
     type Scales = [__m256; 2];
     type Word = u64;
     const LANES: usize = LANES;
+    const OVERLAPS: bool = true;
 
     #[inline(always)]
     unsafe fn load(x: *const T) -> Self {
@@ -160,7 +162,7 @@ impl<T: Copy + Scaled> Vector for Halves<T> {
             let lane = _mm256_loadu_si256(LANE.as_ptr().cast());
             let word = _mm256_set1_epi16((word >> (i * LANES % 64)) as i16);
             let dropped = _mm256_cmpeq_epi16(_mm256_and_si256(word, lane), lane);
-            Self(_mm256_andnot_si256(dropped, T::scaled(self.0, scales)), core::marker::PhantomData)
+            Self(_mm256_andnot_si256(dropped, T::scaled_vector(self.0, scales)), core::marker::PhantomData)
         }
     }
 }
