@@ -99,9 +99,13 @@ impl<T: Element> Tensor<'_, T> {
         level: Level,
         bits: &[u64],
         bit: usize,
-        runs: Runs,
+        mut runs: Runs,
         factors: Factors<'_, T::Scale>,
     ) {
+        let one_scale = matches!(factors, Factors::One(_));
+        if one_scale && runs.step == runs.len && runs.bit_step == runs.len {
+            runs = Runs { count: 1, len: runs.count * runs.len, step: 0, bit_step: 0 };
+        }
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         if let Level::X86(x86) = level {
             return T::apply_x86(x86, self, bits, bit, runs, factors);

@@ -40,19 +40,11 @@ pub(crate) fn apply_channels_last<T: Element>(
     for first in (0..positions).step_by(BLOCK) {
         let block = first..positions.min(first + BLOCK);
         // One row of words for each position, so that they lie as its channels do.
-        let mut turned = [[0; BLOCKS]; BLOCK];
-        for (i, start) in (0..channels).step_by(BLOCK).enumerate().take(BLOCKS) {
-            let mut words = [0; BLOCK];
-            for (word, channel) in words.iter_mut().zip(start..channels) {
-                *word = bits::load(bits, bit + channel * stride + first);
-            }
-            transpose(&mut words);
-            for (row, word) in turned.iter_mut().zip(words).take(block.len()) {
-                row[i] = word;
-            }
-        }
+        let mut turned = [0; BLOCKS * BLOCK];
+        turn_any(level, bits, (bit + first, stride), channels, &mut turned);
         let mut elements = elements.from(block.start * step);
-        let runs = Runs { count: block.len(), len: channels, step, bit_step: CHANNELS };
+        let bit_step = row_words(channels) * bits::WORD_BITS;
+        let runs = Runs { count: block.len(), len: channels, step, bit_step };
         let factors = match scales {
             Across::One(scale) => Factors::One(scale),
             Across::Channels(scales) => Factors::Each(scales),
@@ -60,32 +52,80 @@ pub(crate) fn apply_channels_last<T: Element>(
                 // Another for each run.
                 for (i, &scale) in scales.as_flattened()[block].iter().enumerate() {
                     let runs = Runs { count: 1, ..runs };
-                    let (bits, factors) = (turned.as_flattened(), Factors::One(scale));
-                    elements.from(i * step).apply_runs(level, bits, i * CHANNELS, runs, factors);
+                    let factors = Factors::One(scale);
+                    let mut elements = elements.from(i * step);
+                    elements.apply_runs(level, &turned, i * bit_step, runs, factors);
                 }
                 continue;
             }
         };
-        elements.apply_runs(level, turned.as_flattened(), 0, runs, factors);
+        elements.apply_runs(level, &turned, 0, runs, factors);
+    }
+}
+
+fn turn_any(
+    level: Level,
+    bits: &[u64],
+    first: (usize, usize),
+    channels: usize,
+    turned: &mut [u64; BLOCKS * BLOCK],
+) {
+    match level {
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        Level::X86(x86) => super::x86::turn(x86, bits, first, channels, turned),
+        Level::Scalar | Level::Simd => turn(bits, first, channels, turned),
+    }
+}
+
+/// The words of a position.
+const fn row_words(channels: usize) -> usize {
+    let words = bits::words(channels);
+    if words > 0 { words } else { 1 }
+}
+
+/// Row `i` of `turned`, as many words as the channels need, becomes the `i`th bits of the channels; that of the first is `bit`.
+#[inline(always)]
+pub(super) fn turn(
+    bits: &[u64],
+    (bit, stride): (usize, usize),
+    channels: usize,
+    turned: &mut [u64; BLOCKS * BLOCK],
+) {
+    for (i, start) in (0..channels).step_by(BLOCK).enumerate().take(BLOCKS) {
+        let mut words = [0; BLOCK];
+        for (word, channel) in words.iter_mut().zip(start..channels) {
+            *word = bits::load(bits, bit + channel * stride);
+        }
+        transpose(&mut words);
+        for (row, word) in turned.chunks_exact_mut(row_words(channels)).zip(words) {
+            row[i] = word;
+        }
     }
 }
 
 /// Transposes a 64 x 64 matrix of bits: bit `j` of word `i` becomes bit `i` of word `j`, by
 /// swapping ever smaller blocks (Warren, Hacker's Delight, section 7-3).
+#[inline(always)]
 fn transpose(words: &mut [u64; BLOCK]) {
-    let mut half = BLOCK / 2;
-    let mut mask = u64::MAX >> half;
-    while half > 0 {
-        for pair in words.chunks_exact_mut(2 * half) {
-            let (upper, lower) = pair.split_at_mut(half);
-            for (upper, lower) in upper.iter_mut().zip(lower) {
-                let swap = (*upper >> half ^ *lower) & mask;
-                *upper ^= swap << half;
-                *lower ^= swap;
-            }
+    swap_blocks::<32>(words, 0x0000_0000_ffff_ffff);
+    swap_blocks::<16>(words, 0x0000_ffff_0000_ffff);
+    swap_blocks::<8>(words, 0x00ff_00ff_00ff_00ff);
+    swap_blocks::<4>(words, 0x0f0f_0f0f_0f0f_0f0f);
+    swap_blocks::<2>(words, 0x3333_3333_3333_3333);
+    swap_blocks::<1>(words, 0x5555_5555_5555_5555);
+}
+
+/// Swaps the high bits of the upper half of each `2 HALF` words with the low ones of the lower.
+#[inline(always)]
+fn swap_blocks<const HALF: usize>(words: &mut [u64; BLOCK], low: u64) {
+    let (halves, _) = words.as_chunks_mut::<HALF>();
+    for pair in halves.as_chunks_mut::<2>().0 {
+        let [upper, lower] = pair;
+        for (upper, lower) in upper.iter_mut().zip(lower) {
+            let swap = (*upper >> HALF ^ *lower) & low;
+            *upper ^= swap << HALF;
+            *lower ^= swap;
         }
-        half /= 2;
-        mask ^= mask << half;
     }
 }
 

@@ -11,7 +11,7 @@ use core::arch::x86_64::*;
 
 use core::ops::Range;
 
-use super::{BLOCK, Factors, Runs, Tensor};
+use super::{BLOCK, BLOCKS, Factors, Runs, Tensor, transpose};
 use crate::x86::X86;
 use crate::{Dropped, Element, bits};
 
@@ -307,6 +307,30 @@ pub(super) use kernel;
 
 kernel!(f32_runs: f32, f32, __m256, __m512);
 kernel!(f64_runs: f64, f64, __m256d, __m512d);
+
+/// See [`transpose::turn`].
+pub(super) fn turn(
+    x86: X86,
+    bits: &[u64],
+    first: (usize, usize),
+    channels: usize,
+    turned: &mut [u64; BLOCKS * BLOCK],
+) {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn avx2(
+        bits: &[u64],
+        first: (usize, usize),
+        channels: usize,
+        turned: &mut [u64; BLOCKS * BLOCK],
+    ) {
+        transpose::turn(bits, first, channels, turned);
+    }
+
+    // Not for AVX-512, of which compilers make gathers here, which are slower.
+    let _avx2 = x86.avx2();
+    // SAFETY: the token proves the instructions.
+    unsafe { avx2(bits, first, channels, turned) }
+}
 
 /// The lanes below `len`, all bits set.
 macro_rules! lanes_below {

@@ -162,7 +162,10 @@ impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
             let lane = _mm256_loadu_si256(LANE.as_ptr().cast());
             let word = _mm256_set1_epi16((word >> (i * LANES % 64)) as i16);
             let dropped = _mm256_cmpeq_epi16(_mm256_and_si256(word, lane), lane);
-            Self(_mm256_andnot_si256(dropped, T::scaled_vector(self.0, scales)), core::marker::PhantomData)
+            Self(
+                _mm256_andnot_si256(dropped, T::scaled_vector(self.0, scales)),
+                core::marker::PhantomData,
+            )
         }
     }
 }
