@@ -81,10 +81,16 @@ impl<const N: usize> Pattern<N> {
     }
 
     /// `rows` runs of `len` bits, `stride` apart, which must fit.
-    pub(crate) fn rows(rows: usize, len: usize, stride: usize) -> Self {
+    pub(crate) const fn rows(rows: usize, len: usize, stride: usize) -> Self {
         let mut words = [0; N];
-        for row in 0..rows {
-            set(&mut words, row * stride, len);
+        let mut row = 0;
+        while row < rows {
+            let mut bit = row * stride;
+            while bit < row * stride + len {
+                words[bit / WORD_BITS] |= 1 << (bit % WORD_BITS);
+                bit += 1;
+            }
+            row += 1;
         }
         Self(words)
     }

@@ -76,7 +76,7 @@ pub(crate) fn next<R: Rng + ?Sized>(
 
 /// Finds the plane and the cell, or the unit, of a position that is counted from the first of a
 /// run of planes.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Locator {
     grid: [Divisor; 3],
     /// The units that a row, a slice, a plane of the grid lacks to that of the map.
@@ -92,12 +92,16 @@ pub(crate) struct Cell {
 
 impl Locator {
     /// A locator for the positions of so many planes.
-    pub(crate) fn new(blocks: &Blocks, planes: usize) -> Self {
+    pub(crate) const fn new(blocks: &Blocks, planes: usize) -> Self {
         let [depth, height, width] = blocks.map;
         let [slices, rows, columns] = blocks.grid;
-        let positions = planes as u64 * blocks.positions();
+        let positions = (planes as u64).saturating_mul(blocks.positions());
         Self {
-            grid: blocks.grid.map(|size| Divisor::new(size, positions)),
+            grid: [
+                Divisor::new(slices, positions),
+                Divisor::new(rows, positions),
+                Divisor::new(columns, positions),
+            ],
             lacking: [(depth - slices) * height * width, (height - rows) * width, width - columns],
         }
     }

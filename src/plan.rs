@@ -12,7 +12,7 @@ use crate::element::arithmetic::Ratio;
 use crate::error::Buffer;
 use crate::gamma::{self, Gamma};
 use crate::gap::{self, Table};
-use crate::mask::{Method, Source};
+use crate::mask::{Recipe, Source};
 use crate::rng::SEGMENT;
 use crate::shape::MAX_AXIS;
 use crate::stride::Rows;
@@ -39,6 +39,7 @@ pub struct Plan {
     pub(crate) mask_channels: usize,
     /// The gamma that the table realises, in units of 2^-63.
     gamma: u64,
+    recipe: Recipe,
     table: Table,
 }
 
@@ -84,6 +85,7 @@ impl Plan {
             mask_samples: if share_samples && shape.samples > 0 { 1 } else { shape.samples },
             mask_channels: if share_channels && shape.channels > 0 { 1 } else { shape.channels },
             gamma,
+            recipe: Recipe::new(&blocks, gamma::to_f64(gamma)),
             table,
         })
     }
@@ -411,7 +413,8 @@ impl Plan {
             table: &self.table,
             streams: key.streams(),
             first_plane: key.first_sample.wrapping_mul(per_sample),
-            method: Method::choose(&self.blocks, self.gamma(), level),
+            recipe: &self.recipe,
+            method: self.recipe.method(level),
             level,
         })
     }

@@ -6,72 +6,19 @@
 use core::ops::Range;
 
 use crate::backend::Level;
-use crate::bits::{self, Pattern, WORD_BITS};
+use crate::bits::{self, WORD_BITS};
 use crate::block::{Blocks, Region};
 use crate::center::{Cell, Locator, Walker};
 use crate::dilate::{Dilation, spread_bits_up};
 use crate::gap::Table;
 use crate::rng::Streams;
 
-/// How whole planes are filled. The bits do not depend on it.
-///
-/// | method | a centre sets | then doubling along |
-/// | --- | --- | --- |
-/// | `Blocks` | its block: all rows at once if they lie in a few words, else row by row | nothing |
-/// | `Runs` | the first row of its block | columns, depth |
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
-    Blocks,
-    Runs,
-}
-
-impl Method {
-    /// The cheaper one, by what was measured (`methods` in the tests below): picoseconds a unit.
-    ///
-    /// | | ps |
-    /// | --- | --- |
-    /// | a centre as a run | 4000 |
-    /// | a centre as a block of `n` parts, slices or rows | 2000 + 2300 n |
-    /// | a doubling of all units: scalar | 20 |
-    /// | a doubling: `wide` | 8 |
-    /// | a doubling: AVX2, AVX-512 | 3 |
-    pub(crate) fn choose(blocks: &Blocks, gamma: f64, level: Level) -> Self {
-        let [depth, rows, len] = blocks.block;
-        let centers = gamma * blocks.positions() as f64 / blocks.units() as f64;
-        let parts = depth * if is_pattern(rows, len, blocks.map[2]) { 1 } else { rows };
-        let doublings = (doublings(depth) + doublings(rows)) as f64;
-        let doubling = match level {
-            Level::Scalar => 20.0,
-            Level::Simd => 8.0,
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            Level::X86(_) => 3.0,
-        };
-        if centers * (2000.0 + 2300.0 * parts as f64) < centers * 4000.0 + doublings * doubling {
-            Self::Blocks
-        } else {
-            Self::Runs
-        }
-    }
-}
-
-/// The words of a block that is set at once.
-const PATTERN: usize = 4;
-
-/// Whether the rows of a block are set at once.
-const fn is_pattern(rows: usize, len: usize, width: usize) -> bool {
-    rows > 1 && Pattern::<PATTERN>::fits(rows, len, width)
-}
-
-/// The steps of a window that doubles from 1 to `size`.
-const fn doublings(size: usize) -> u32 {
-    usize::BITS - size.saturating_sub(1).leading_zeros()
-}
-
-/// The bits of a tile that is worked on at a time: small enough for the first cache.
-const TILE_BITS: usize = 1 << 16;
-
+mod recipe;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
+
+pub(crate) use recipe::Recipe;
+use recipe::{Method, tile_planes};
 
 /// Everything that decides the bits of a mask, but the plane.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +28,7 @@ pub(crate) struct Source<'a> {
     pub(crate) streams: Streams,
     /// The plane of the whole batch with which plane 0 of the mask begins.
     pub(crate) first_plane: u64,
+    pub(crate) recipe: &'a Recipe,
     pub(crate) method: Method,
     pub(crate) level: Level,
 }
@@ -115,9 +63,7 @@ impl<'a> Source<'a> {
         mut visit: impl FnMut(Range<usize>, &mut [u64]),
     ) {
         let plane_bits = self.plane_bits();
-        // The fewest planes that end at a whole word.
-        let step = WORD_BITS >> plane_bits.trailing_zeros().min(WORD_BITS.trailing_zeros());
-        let tile = (TILE_BITS / (step * plane_bits)).max(1) * step;
+        let tile = tile_planes(self.blocks);
         let tiles = mask.chunks_mut(tile * plane_bits / WORD_BITS);
         for (words, plane) in tiles.zip((0..planes).step_by(tile)) {
             visit(plane..planes.min(plane + tile), words);
@@ -223,15 +169,14 @@ impl<'a> Source<'a> {
         words: &mut [u64],
         mut visit: impl FnMut(usize),
     ) {
-        let [depth, rows, len] = self.blocks.block;
+        let depth = self.blocks.block[0];
         let [_, height, width] = self.blocks.map;
-        if !is_pattern(rows, len, width) {
+        let Some(pattern) = self.recipe.pattern else {
             return self.for_each_corner(walker, planes, |corner| {
                 self.set_rows(words, corner);
                 visit(corner);
             });
-        }
-        let pattern = Pattern::<PATTERN>::rows(rows, len, width);
+        };
         self.for_each_corner(walker, planes, |corner| {
             // Near the end of the mask row by row.
             if !(0..depth).all(|d| pattern.set(words, corner + d * height * width)) {
@@ -279,8 +224,7 @@ impl<'a> Source<'a> {
         words: &mut [u64],
     ) {
         let Blocks { before, after, block, map: [depth, height, width], .. } = *self.blocks;
-        let pattern = is_pattern(block[1], block[2], width)
-            .then(|| Pattern::<PATTERN>::rows(block[1], block[2], width));
+        let pattern = self.recipe.pattern;
         self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
             let plane = plane * self.plane_bits();
             let start = w.saturating_sub(before[2]);
@@ -375,10 +319,14 @@ impl<'a> Source<'a> {
         words.fill(0);
         let mut count = 0;
         let mut walker = self.walker(self.position(0));
-        self.for_each_center(&mut walker, 0..planes, |cell| {
-            bits::set(words, self.center_unit(cell), 1);
-            count += 1;
-        });
+        let tile = tile_planes(self.blocks);
+        for plane in (0..planes).step_by(tile) {
+            let first = plane * self.plane_bits();
+            self.for_each_center(&mut walker, plane..planes.min(plane + tile), |cell| {
+                bits::set(words, first + self.center_unit(cell), 1);
+                count += 1;
+            });
+        }
         count
     }
 
@@ -393,8 +341,8 @@ impl<'a> Source<'a> {
         plane * self.plane_bits() + row * width + at[2] + shift[2]
     }
 
-    /// Visits the centres of a run of planes that the walker has not visited yet; planes are
-    /// counted from the first of the run.
+    /// Visits the centres of a run of planes, a tile at most, that the walker has not visited yet;
+    /// planes are counted from the first of the run.
     #[inline(always)]
     fn for_each_center(
         &self,
@@ -402,7 +350,7 @@ impl<'a> Source<'a> {
         planes: Range<usize>,
         mut visit: impl FnMut(Cell),
     ) {
-        let locator = Locator::new(self.blocks, planes.len());
+        let locator = self.recipe.locator;
         let first = self.position(planes.start);
         walker.walk(self.position(planes.end), |position| visit(locator.cell(position - first)));
     }
@@ -415,86 +363,8 @@ impl<'a> Source<'a> {
         planes: Range<usize>,
         mut visit: impl FnMut(usize),
     ) {
-        let locator = Locator::new(self.blocks, planes.len());
+        let locator = self.recipe.locator;
         let first = self.position(planes.start);
         walker.walk(self.position(planes.end), |position| visit(locator.unit(position - first)));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    extern crate alloc;
-    extern crate std;
-
-    use alloc::vec;
-    use std::println;
-    use std::time::Instant;
-
-    use super::*;
-    use crate::{BlockSize, DropBlock, Gamma, Key, Shape};
-
-    /// The measurement behind [`Method::choose`]: picoseconds a unit of each method, and by how
-    /// much the chosen one is slower than the best.
-    ///
-    /// `cargo test --release --lib methods -- --ignored --nocapture`
-    #[test]
-    #[ignore = "a measurement"]
-    fn methods() {
-        println!("backend,map,block,gamma,blocks,runs,chosen,loss");
-        for backend in crate::Backend::available() {
-            for (map, block) in [
-                ([1, 7, 7], [1, 3, 3]),
-                ([1, 14, 14], [1, 7, 7]),
-                ([1, 28, 28], [1, 7, 7]),
-                ([1, 32, 32], [1, 5, 5]),
-                ([1, 56, 56], [1, 7, 7]),
-                ([1, 112, 112], [1, 7, 7]),
-                ([1, 112, 112], [1, 3, 3]),
-                ([1, 112, 112], [1, 31, 31]),
-                ([1, 512, 512], [1, 101, 101]),
-                ([1, 1, 196], [1, 1, 7]),
-                ([8, 28, 28], [3, 3, 3]),
-                ([8, 28, 28], [5, 5, 5]),
-            ] {
-                for drop_prob in [0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.9] {
-                    measure(backend, map, block, drop_prob);
-                }
-            }
-        }
-    }
-
-    fn measure(backend: crate::Backend, map: [usize; 3], block: [usize; 3], drop_prob: f64) {
-        let [d, h, w] = map;
-        let planes = ((1 << 20) / (d * h * w)).max(1);
-        let shape = Shape::ncdhw(1, planes, d, h, w);
-        let [bd, bh, bw] = block;
-        let layer = DropBlock::new(1, drop_prob)
-            .and_then(|layer| layer.with_block_size(BlockSize::dhw(bd, bh, bw)))
-            .and_then(|layer| layer.with_gamma(Gamma::Paper { scale: 1.0 }))
-            .and_then(|layer| layer.with_backend(backend));
-        let Ok(Ok(plan)) = layer.map(|layer| layer.plan(shape)) else { return };
-        let mut mask = vec![0; plan.mask_len()];
-        let methods = [Method::Blocks, Method::Runs];
-        let mut best = [u128::MAX; 2];
-        for round in 0..9 {
-            for (best, method) in best.iter_mut().zip(methods) {
-                let Ok(mut source) = plan.source(Key::new(1).step(round)) else { return };
-                source.method = method;
-                let start = Instant::now();
-                source.fill(planes, &mut mask);
-                *best = start.elapsed().as_nanos().min(*best);
-            }
-        }
-        let cost = best.map(|ns| ns * 1000 / plan.units() as u128);
-        let Ok(Source { method: chosen, .. }) = plan.source(Key::new(1)) else { return };
-        let of_chosen = cost[methods.iter().position(|&method| method == chosen).unwrap_or(0)];
-        let fastest = cost.into_iter().min().unwrap_or(0).max(1);
-        println!(
-            "{backend},{d}x{h}x{w},{bd}x{bh}x{bw},{:.5},{},{},{chosen:?},{:.2}",
-            plan.gamma(),
-            cost[0],
-            cost[1],
-            of_chosen as f64 / fastest as f64
-        );
     }
 }
