@@ -10,6 +10,7 @@ mod parallel;
 mod presets;
 mod refusals;
 mod schedule;
+mod sizes;
 mod statistics;
 mod suite;
 mod theorems;

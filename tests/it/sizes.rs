@@ -1,0 +1,277 @@
+//! Sizes: no options that cost out of proportion, the smallest maps one by one, and the largest.
+
+use std::time::Instant;
+
+use dropblock::{
+    Alignment, Backend, DropBlock, Error, Gamma, Key, Layout, Map, Plan, Region, Scale, Shape,
+    Sharing, reference,
+};
+
+use crate::case::{Case, bits_of, count, draw, pack, tensor};
+
+/// How many times as long as its units and centres take in common cases an operation may take.
+/// What was measured is below 6 with a mask buffer and below 25 without one; the rest is for
+/// busy machines.
+const FACTOR: f64 = 60.0;
+
+/// The block sizes whose costs are looked at.
+const BLOCKS: [usize; 8] = [1, 2, 3, 7, 31, 101, 255, 511];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Operation {
+    Mask,
+    Forward,
+    ForwardWithoutMask,
+}
+
+impl Operation {
+    const ALL: [Self; 3] = [Self::Mask, Self::Forward, Self::ForwardWithoutMask];
+
+    /// Whether the cost grows with the size of the block. On maps of more than 16384 units and
+    /// without a mask buffer each centre is drawn for every window that its block reaches, and
+    /// its rows are gone through for each. Where Eq. 1 sets gamma, large blocks are few.
+    fn is_unbounded(self, block: usize, gamma: Gamma) -> bool {
+        self == Self::ForwardWithoutMask && block > 3 && matches!(gamma, Gamma::Raw(_))
+    }
+
+    /// Nanoseconds per unit on one map: the least of some tries, or the first that is enough.
+    fn cost(self, layer: &DropBlock, map: Map, enough: f64) -> Result<f64, Error> {
+        let plan = layer.plan(Shape::new(1, 1, map, Layout::ChannelsFirst))?;
+        let (mut x, mut mask) = (vec![1.0_f32; plan.len()], vec![0; plan.mask_len()]);
+        let mut least = f64::INFINITY;
+        for step in 0..3 {
+            let key = Key::new(5).step(step);
+            let start = Instant::now();
+            match self {
+                Self::Mask => plan.mask(key, &mut mask)?,
+                Self::Forward => plan.forward_in_place(key, &mut x, Some(&mut mask))?,
+                Self::ForwardWithoutMask => plan.forward_in_place(key, &mut x, None)?,
+            };
+            least = least.min(start.elapsed().as_secs_f64() * 1e9 / plan.units() as f64);
+            if least <= enough {
+                break;
+            }
+        }
+        Ok(least)
+    }
+}
+
+/// Costs are at most `FACTOR` (units u + centres c), where u is the time of a unit with block size
+/// 7 and drop probability .1, and c that of a centre where every unit is one.
+#[test]
+fn no_options_cost_out_of_proportion() -> Result<(), Error> {
+    for backend in Backend::available() {
+        let dense = DropBlock::new(1, 0.1)?.with_gamma(Gamma::Raw(1.0))?.with_backend(backend)?;
+        let common = DropBlock::new(7, 0.1)?.with_backend(backend)?;
+        for operation in Operation::ALL {
+            let unit = operation.cost(&common, Map::hw(512, 512), 0.0)?;
+            let center = operation.cost(&dense, Map::hw(512, 512), 0.0)?;
+            for map in [
+                Map::hw(512, 512),
+                Map::l(200_000),
+                Map::hw(200_000, 1),
+                Map::hw(4096, 64),
+                Map::dhw(16, 64, 64),
+            ] {
+                check_costs(backend, operation, map, |layer| {
+                    let shape = Shape::new(1, 1, map, Layout::ChannelsFirst);
+                    Ok(FACTOR * (unit + layer.plan(shape)?.gamma() * center))
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_costs(
+    backend: Backend,
+    operation: Operation,
+    map: Map,
+    limit: impl Fn(&DropBlock) -> Result<f64, Error>,
+) -> Result<(), Error> {
+    let probs = [0.001, 0.1, 0.5, 0.9, 0.99, 1.0].map(|p| (p, Gamma::Paper { scale: 1.0 }));
+    let raw = [0.5, 1.0].map(|gamma| (0.1, Gamma::Raw(gamma)));
+    for block in BLOCKS {
+        for (p, gamma) in probs.into_iter().chain(raw) {
+            if operation.is_unbounded(block, gamma) {
+                continue;
+            }
+            for region in [Region::Valid, Region::Full] {
+                for alignment in [Alignment::Before, Alignment::After] {
+                    let layer = DropBlock::new(block, p)?
+                        .with_gamma(gamma)?
+                        .with_region(region)
+                        .with_alignment(alignment)
+                        .with_backend(backend)?;
+                    let limit = limit(&layer)?;
+                    let cost = operation.cost(&layer, map, limit)?;
+                    assert!(
+                        cost <= limit,
+                        "{operation:?} takes {cost} ns a unit, more than {limit}: {map:?} {layer:?}"
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Maps of 1 x 1 to 7 x 7 units with blocks of 1 to 7, for each sharing and scale, one or two
+/// samples and channels within a word and past it. Region, alignment, layout, gamma and key take
+/// turns.
+fn check_tiny(backend: Backend) -> Result<(), Error> {
+    let gammas = [Gamma::Paper { scale: 1.0 }, Gamma::Exact, Gamma::Raw(0.3)];
+    let layouts = [Layout::ChannelsFirst, Layout::ChannelsLast];
+    let mut turn = 0;
+    for (height, width) in (1..=7).flat_map(|height| (1..=7).map(move |width| (height, width))) {
+        for block in 1..=7 {
+            for (samples, channels) in
+                [1, 2].into_iter().flat_map(|n| [1, 2, 3, 65].map(|c| (n, c)))
+            {
+                for sharing in
+                    [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All]
+                {
+                    turn += 1_u32;
+                    // By chance, or the turns of one would go with those of another.
+                    let pick = |n| (turn.wrapping_mul(0x9e37_79b9) >> 16) as usize / n;
+                    let layer = DropBlock::new(block, 0.25)?
+                        .with_gamma(gammas[pick(1) % 3])?
+                        .with_region([Region::Valid, Region::Full][pick(3) % 2])
+                        .with_alignment([Alignment::Before, Alignment::After][pick(6) % 2])
+                        .with_sharing(sharing);
+                    let map = Map::hw(height, width);
+                    let shape = Shape::new(samples, channels, map, layouts[pick(12) % 2]);
+                    let key = Key::new(u64::from(turn % 5)).step(u64::from(turn % 3));
+                    let case = Case { layer, shape, key, first_sample: 0, noise: false };
+                    check_scales(backend, &case);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_scales(backend: Backend, case: &Case) {
+    let expected = case.expected_mask();
+    let (words, dropped) = (pack(&expected), count(&expected));
+    let mut mask = vec![!0; words.len()];
+    assert_eq!(case.plan(backend).mask(case.key, &mut mask), Ok(dropped), "{case:?}");
+    assert!(mask == words, "mask of {case:?}\n{}", draw(&expected, case.shape.map()));
+    let key = case.key;
+    for scale in [
+        Scale::Tensor,
+        Scale::Sample,
+        Scale::Channel,
+        Scale::Fixed,
+        Scale::None,
+        Scale::PerPosition,
+    ] {
+        let case = Case { layer: case.layer.with_scale(scale), ..*case };
+        let plan = case.plan(backend);
+        let x = tensor(plan.len());
+        let y = bits_of(&case.expected(&expected, &x, &x));
+        let check = |name: &str, run: &mut dyn FnMut(&mut [f32]) -> Result<(), Error>| {
+            let mut x = x.clone();
+            assert_eq!(run(&mut x), Ok(()), "{name} of {case:?}");
+            assert!(bits_of(&x) == y, "{backend} {name} of {case:?}");
+        };
+        mask.fill(!0);
+        check("forward", &mut |x| {
+            assert_eq!(plan.forward_in_place(key, x, Some(&mut mask))?, dropped);
+            Ok(())
+        });
+        assert!(mask == words, "the mask that forward leaves of {case:?}");
+        check("forward without mask", &mut |x| {
+            assert_eq!(plan.forward_in_place(key, x, None)?, dropped);
+            Ok(())
+        });
+        check("backward", &mut |x| plan.backward_in_place(key, &dropped, x));
+        check("apply", &mut |x| plan.apply_in_place(&words, &dropped, x));
+    }
+}
+
+macro_rules! tiny_maps {
+    ($($backend:ident: $variant:ident;)*) => {$(
+        mod $backend {
+            #[test]
+            fn tiny_maps_equal_the_reference() -> Result<(), dropblock::Error> {
+                if crate::suite::can_run(dropblock::Backend::$variant) {
+                    super::check_tiny(dropblock::Backend::$variant)?;
+                }
+                Ok(())
+            }
+        }
+    )*};
+}
+
+tiny_maps! {
+    scalar: Scalar;
+    simd: Simd;
+    avx2: Avx2;
+    avx512: Avx512;
+}
+
+/// Whether the tests on large tensors are asked for.
+fn is_large() -> bool {
+    let is_large = std::env::var("DROPBLOCK_LARGE").is_ok_and(|value| value == "1");
+    if !is_large {
+        eprintln!("not tested: set DROPBLOCK_LARGE=1, which takes 3 GB");
+    }
+    is_large
+}
+
+/// One map of 4096 x 4096 with each backend against the oracle, with and without a mask buffer.
+#[test]
+fn large_map() -> Result<(), Error> {
+    if !is_large() {
+        return Ok(());
+    }
+    let shape = Shape::nchw(1, 1, 4096, 4096);
+    for block in [7, 511] {
+        let layer = DropBlock::new(block, 0.1)?;
+        let mut expected = vec![false; 4096 * 4096];
+        let key = Key::new(11).step(2);
+        reference::mask(&layer, &shape, &key, &mut expected);
+        let (words, dropped) = (pack(&expected), count(&expected));
+        let popcount: u64 = words.iter().map(|word| u64::from(word.count_ones())).sum();
+        assert_eq!(popcount, dropped.count);
+        for backend in Backend::available() {
+            let plan = layer.with_backend(backend)?.plan(shape)?;
+            let mut mask = vec![!0; plan.mask_len()];
+            assert_eq!(plan.mask(key, &mut mask)?, dropped, "{backend}, block size {block}");
+            assert!(mask == words, "{backend}, block size {block}");
+            check_with_and_without_mask(&plan, key);
+        }
+    }
+    Ok(())
+}
+
+/// A tensor of 1 GiB.
+#[test]
+fn large_tensor() -> Result<(), Error> {
+    if is_large() {
+        let plan = DropBlock::new(7, 0.1)?.plan(Shape::nchw(8, 128, 512, 512))?;
+        check_with_and_without_mask(&plan, Key::new(12));
+    }
+    Ok(())
+}
+
+/// The same tensor and count, the count of the mask, and zeros exactly where it says so.
+fn check_with_and_without_mask(plan: &Plan, key: Key) {
+    let value = |i: usize| (i % 1021 + 1) as f32;
+    let mut x: Vec<f32> = (0..plan.len()).map(value).collect();
+    let mut y = x.clone();
+    let mut mask = vec![!0; plan.mask_len()];
+    let dropped = plan.forward_in_place(key, &mut x, Some(&mut mask));
+    assert_eq!(plan.forward_in_place(key, &mut y, None), dropped);
+    assert!(x == y, "with and without a mask buffer");
+    drop(y);
+    let popcount: u64 = mask.iter().map(|word| u64::from(word.count_ones())).sum();
+    let Ok(dropped) = dropped else { panic!("{dropped:?}") };
+    assert_eq!(popcount, dropped.count);
+    let scale = plan.scale::<f32>(&dropped);
+    for (i, &x) in x.iter().enumerate() {
+        let is_dropped = mask[i / 64] >> (i % 64) & 1 == 1;
+        assert_eq!(x, if is_dropped { 0.0 } else { value(i) * scale }, "unit {i}");
+    }
+}
