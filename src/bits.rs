@@ -66,6 +66,14 @@ pub(crate) fn set(words: &mut [u64], bit: usize, len: usize) {
     }
 }
 
+/// Whether all bits of a range are set.
+pub(crate) fn are_set(words: &[u64], range: Range<usize>) -> bool {
+    let Span { head, whole, tail } = Span::new(range.start, range.end);
+    let mut parts = head.into_iter().chain(tail);
+    parts.all(|(index, mask)| word(words, index) & mask == mask)
+        && words.get(whole).is_some_and(|words| words.iter().all(|&word| word == !0))
+}
+
 /// Bits that are set together, wherever they are to begin: at most `64 (N - 1) + 1` of them, so
 /// that they always lie in `N` words.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use crate::block::{Blocks, Region};
 use crate::center::{Cell, Locator, Walker};
 use crate::dilate::{Dilation, spread_bits_up};
 use crate::gap::Table;
-use crate::rng::Streams;
+use crate::rng::{SEGMENT, Streams};
 
 mod recipe;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -191,8 +191,13 @@ impl<'a> Source<'a> {
         let [depth, rows, len] = self.blocks.block;
         let [_, height, width] = self.blocks.map;
         for d in 0..depth {
+            let slice = corner + d * height * width;
+            if len == width {
+                bits::set(words, slice, rows * len);
+                continue;
+            }
             for h in 0..rows {
-                bits::set(words, corner + (d * height + h) * width, len);
+                bits::set(words, slice + h * width, len);
             }
         }
     }
@@ -238,6 +243,10 @@ impl<'a> Source<'a> {
                 {
                     continue;
                 }
+                if run == width {
+                    bits::set(words, slice + rows.start * width, rows.len() * width);
+                    continue;
+                }
                 for h in rows.clone() {
                     bits::set(words, slice + h * width, run);
                 }
@@ -266,52 +275,81 @@ impl<'a> Source<'a> {
     /// Fills a window of one plane, block by block: a plane that does not fit in the chunk.
     pub(crate) fn fill_window(&self, plane: usize, window: Range<usize>, words: &mut [u64]) {
         words.fill(0);
-        let (before, after) = self.blocks.spread();
-        let [depth, height, width] = self.blocks.map;
-        let rows = window.start / width..window.end.div_ceil(width);
-
-        // The grid rows from which a block can reach the window's rows.
-        let reach_up = after[0] * height + after[1];
-        let reach_down = before[0] * height + before[1];
-        let first = self.grid_row(rows.start.saturating_sub(reach_up));
-        let end = self.grid_row(rows.end + reach_down);
-        let positions = self.position(plane);
-        let row_positions = self.blocks.grid[2] as u64;
-        let (mut start, mut limit) = (first * row_positions, end * row_positions);
-        if rows.len() == 1 && first < end {
-            // Nor from beside the window, in rows so long that this matters.
-            let row = rows.start * width;
-            let left = (window.start - row).saturating_sub(after[2]) as u64;
-            let right = (window.end - row + before[2]) as u64;
-            start += left.min(row_positions);
-            limit -= row_positions - right.min(row_positions);
+        let [_, height, width] = self.blocks.map;
+        // A part of a row is reached by parts of rows only, a part of a slice by parts of slices.
+        let part = [width, height * width].into_iter().find(|&len| len >= window.len());
+        let part = part.unwrap_or(self.plane_bits());
+        let mut start = window.start;
+        while start < window.end {
+            let end = window.end.min((start / part + 1) * part);
+            self.fill_part(plane, start..end, words, start - window.start);
+            start = end;
         }
-        let (start, limit) = (positions + start, positions + limit.min(self.blocks.positions()));
+    }
 
+    /// Sets the blocks in a part of a plane, the first unit of which is bit `first`.
+    fn fill_part(&self, plane: usize, part: Range<usize>, words: &mut [u64], first: usize) {
+        let (before, after) = self.blocks.spread();
+        let ([_, height, width], grid) = (self.blocks.map, self.blocks.grid);
+        let within = |part: &Range<usize>, len: usize| part.start / len..part.end.div_ceil(len);
+        let all_rows = within(&part, width);
+        let slices = within(&all_rows, height);
+        let (mut rows, mut columns) = (0..height, 0..width);
+        if slices.len() == 1 {
+            let slice = slices.start * height;
+            rows = all_rows.start - slice..all_rows.end - slice;
+            if rows.len() == 1 {
+                let row = all_rows.start * width;
+                columns = part.start - row..part.end - row;
+            }
+        }
         let locator = Locator::new(self.blocks, 1);
-        self.walker(start).walk(limit, |position| {
-            let [d, h, w] = locator.cell(position - positions).at;
-            let columns = w.saturating_sub(before[2])..width.min(w + after[2] + 1);
-            for d in d.saturating_sub(before[0])..depth.min(d + after[0] + 1) {
-                for h in h.saturating_sub(before[1])..height.min(h + after[1] + 1) {
+        let positions = self.position(plane);
+        let set = |words: &mut [u64], position: u64| {
+            let [d, h, w] = locator.cell(position).at;
+            // The block as far as it lies in the part.
+            let clip = |axis: usize, at: usize, range: &Range<usize>| {
+                range.start.max(at.saturating_sub(before[axis]))
+                    ..range.end.min(at + after[axis] + 1)
+            };
+            let (columns, rows) = (clip(2, w, &columns), clip(1, h, &rows));
+            // Rows of the map's own width are one run.
+            let (step, run) =
+                if columns.len() == width { (rows.len(), rows.len()) } else { (1, 1) };
+            for d in clip(0, d, &slices) {
+                for h in rows.clone().step_by(step.max(1)) {
                     let row = (d * height + h) * width;
-                    let start = window.start.max(row + columns.start);
-                    let end = window.end.min(row + columns.end);
+                    let start = part.start.max(row + columns.start);
+                    let end = part.end.min(row + (run - 1) * width + columns.end);
                     if start < end {
-                        bits::set(words, start - window.start, end - start);
+                        bits::set(words, first + start - part.start, end - start);
                     }
                 }
             }
-        });
-    }
-
-    /// The number of grid rows whose cell lies before this row of the map.
-    fn grid_row(&self, row: usize) -> u64 {
-        let [_, height, _] = self.blocks.map;
-        let [depth, rows, _] = self.blocks.grid;
-        let (d, h) = (row / height, row % height);
-        let before = d.min(depth) * rows + if d < depth { h.min(rows) } else { 0 };
-        before as u64
+        };
+        // The cells of the grid whose blocks reach the part.
+        let reach = |axis: usize, range: &Range<usize>| {
+            range.start.saturating_sub(after[axis])..grid[axis].min(range.end + before[axis])
+        };
+        let (grid_rows, grid_columns) = (reach(1, &rows), reach(2, &columns));
+        let lines = if grid_columns.len() == grid[2] { 1 } else { grid_rows.len() };
+        for d in reach(0, &slices) {
+            for line in 0..lines {
+                let row = d * grid[1] + grid_rows.start + line;
+                let mut start = (row * grid[2] + grid_columns.start) as u64;
+                let rows = if lines == 1 { grid_rows.len() } else { 1 };
+                let end = start + (rows.saturating_sub(1) * grid[2] + grid_columns.len()) as u64;
+                let mut walker = self.walker(positions + start);
+                while start < end && rows > 0 {
+                    start = end.min(start + u64::from(SEGMENT));
+                    walker.walk(positions + start, |position| set(words, position - positions));
+                    // Where blocks are many and large, the first ones leave nothing to drop.
+                    if bits::are_set(words, first..first + part.len()) {
+                        return;
+                    }
+                }
+            }
+        }
     }
 
     /// Sets a bit at every centre's own cell in the map, and returns their number.

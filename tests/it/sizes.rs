@@ -27,13 +27,6 @@ enum Operation {
 impl Operation {
     const ALL: [Self; 3] = [Self::Mask, Self::Forward, Self::ForwardWithoutMask];
 
-    /// Whether the cost grows with the size of the block. On maps of more than 16384 units and
-    /// without a mask buffer each centre is drawn for every window that its block reaches, and
-    /// its rows are gone through for each. Where Eq. 1 sets gamma, large blocks are few.
-    fn is_unbounded(self, block: usize, gamma: Gamma) -> bool {
-        self == Self::ForwardWithoutMask && block > 3 && matches!(gamma, Gamma::Raw(_))
-    }
-
     /// Nanoseconds per unit on one map: the least of some tries, or the first that is enough.
     fn cost(self, layer: &DropBlock, map: Map, enough: f64) -> Result<f64, Error> {
         let plan = layer.plan(Shape::new(1, 1, map, Layout::ChannelsFirst))?;
@@ -93,9 +86,6 @@ fn check_costs(
     let raw = [0.5, 1.0].map(|gamma| (0.1, Gamma::Raw(gamma)));
     for block in BLOCKS {
         for (p, gamma) in probs.into_iter().chain(raw) {
-            if operation.is_unbounded(block, gamma) {
-                continue;
-            }
             for region in [Region::Valid, Region::Full] {
                 for alignment in [Alignment::Before, Alignment::After] {
                     let layer = DropBlock::new(block, p)?
