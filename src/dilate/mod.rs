@@ -6,8 +6,10 @@
 //! any buffer; first towards higher indices by the reach after the centre, then towards lower
 //! ones by the reach before it, each clipped at the border.
 //!
-//! The axes differ only in their stride, so each backend has four loops: bits and bytes, up and
-//! down.
+//! The axes differ only in stride and period. All lines of an axis, of any number of maps, are
+//! passed over as one line, from whose steps the border of each line is masked out: no line is too
+//! short for vectors. There are four such loops, bits and bytes, up and down; a backend says how
+//! wide their steps are.
 
 use core::ops::Range;
 
@@ -16,8 +18,10 @@ use crate::block::reach;
 use crate::error::Buffer;
 use crate::{Alignment, Backend, BlockSize, Error, Map, bits};
 
+mod bytes;
 mod scalar;
 mod simd;
+mod words;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
 
@@ -56,6 +60,10 @@ pub struct Dilation {
 
 const WIDTH: usize = 2;
 const LEADING: [usize; 2] = [1, 0];
+const ALL: [usize; 3] = [WIDTH, 1, 0];
+
+/// How much is carried through all axes at a time: half of a usual first cache.
+const TILE_BYTES: usize = 16 << 10;
 
 impl Dilation {
     /// A dilation of maps of this size; even blocks reach further before the centre.
@@ -156,8 +164,8 @@ impl Dilation {
                 given: destination.len(),
             });
         }
-        destination.copy_from_slice(source);
-        self.dilate_in_place(destination)
+        self.spread_bytes(Some(source), destination, &ALL);
+        Ok(())
     }
 
     /// Dilates bytes in place, rows first, then columns, then depth.
@@ -167,8 +175,9 @@ impl Dilation {
     /// [`Error::Length`] unless the length is a multiple of [`map_len`](Self::map_len).
     #[inline]
     pub fn dilate_in_place(&self, maps: &mut [u8]) -> Result<(), Error> {
-        self.dilate_rows_in_place(maps)?;
-        self.dilate_cols_in_place(maps)
+        self.check_bytes(Buffer::Destination, maps.len())?;
+        self.spread_bytes(None, maps, &ALL);
+        Ok(())
     }
 
     /// Dilates bytes in place along rows only: a running max of `block width` values.
@@ -179,7 +188,7 @@ impl Dilation {
     #[inline]
     pub fn dilate_rows_in_place(&self, maps: &mut [u8]) -> Result<(), Error> {
         self.check_bytes(Buffer::Destination, maps.len())?;
-        self.spread_bytes(maps, WIDTH);
+        self.spread_bytes(None, maps, &[WIDTH]);
         Ok(())
     }
 
@@ -191,9 +200,7 @@ impl Dilation {
     #[inline]
     pub fn dilate_cols_in_place(&self, maps: &mut [u8]) -> Result<(), Error> {
         self.check_bytes(Buffer::Destination, maps.len())?;
-        for axis in LEADING {
-            self.spread_bytes(maps, axis);
-        }
+        self.spread_bytes(None, maps, &LEADING);
         Ok(())
     }
 
@@ -207,8 +214,9 @@ impl Dilation {
     /// [`Error::Length`] if the buffer is too short, [`Error::TooLarge`] on overflow.
     #[inline]
     pub fn dilate_bits_in_place(&self, maps: usize, bits: &mut [u64]) -> Result<(), Error> {
-        self.dilate_bit_rows_in_place(maps, bits)?;
-        self.dilate_bit_cols_in_place(maps, bits)
+        let len = self.check_bits(maps, bits)?;
+        self.spread_bits(bits, len, &ALL);
+        Ok(())
     }
 
     /// Dilates bits in place along rows only.
@@ -256,74 +264,103 @@ impl Dilation {
         Ok(self.map_len() * maps)
     }
 
-    /// The distance between neighbours along an axis, and between lines of that axis.
-    fn stride_and_period(&self, axis: usize) -> (usize, usize) {
+    fn axis(&self, axis: usize) -> Axis {
         let stride = self.map.iter().skip(axis + 1).product();
-        (stride, stride * self.map[axis])
+        let most = self.map[axis].saturating_sub(1);
+        Axis {
+            stride,
+            period: stride * self.map[axis],
+            before: self.before[axis].min(most),
+            after: self.after[axis].min(most),
+        }
     }
 
-    fn spread_bytes(&self, maps: &mut [u8], axis: usize) {
-        let (stride, period) = self.stride_and_period(axis);
-        if period == 0 {
+    /// Visits all maps axis by axis, in tiles of whole lines that stay in the nearest cache.
+    fn for_each_tile(
+        &self,
+        len: usize,
+        tile: usize,
+        axes: &[usize],
+        mut visit: impl FnMut(Range<usize>, usize),
+    ) {
+        let tiles = |range: Range<usize>, period: usize| {
+            let step = (tile / period).max(1) * period;
+            let end = range.end;
+            range.step_by(step).map(move |start| start..end.min(start + step))
+        };
+        if len == 0 {
             return;
         }
-        let level = Level::of(self.backend);
-        let most = self.map[axis] - 1;
-        for line in maps.chunks_exact_mut(period) {
-            for_each_shift(self.after[axis].min(most), stride, |shift| match level {
-                Level::Scalar => scalar::max_up(line, shift),
-                Level::Simd => simd::max_up(line, shift),
-                #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-                Level::X86(x86) => x86::max_up(x86, line, shift),
-            });
-            for_each_shift(self.before[axis].min(most), stride, |shift| match level {
-                Level::Scalar => scalar::max_down(line, shift),
-                Level::Simd => simd::max_down(line, shift),
-                #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-                Level::X86(x86) => x86::max_down(x86, line, shift),
-            });
+        for maps in tiles(0..len, self.map_len()) {
+            for &axis in axes {
+                tiles(maps.clone(), self.axis(axis).period).for_each(|range| visit(range, axis));
+            }
         }
+    }
+
+    /// Spreads bytes; those of the source first replace what the maps hold.
+    fn spread_bytes(&self, source: Option<&[u8]>, maps: &mut [u8], axes: &[usize]) {
+        let level = Level::of(self.backend);
+        self.for_each_tile(maps.len(), TILE_BYTES, axes, |range, axis| {
+            if axis == WIDTH
+                && let Some(source) = source
+            {
+                maps[range.clone()].copy_from_slice(&source[range.clone()]);
+            }
+            let axis = &self.axis(axis);
+            match level {
+                Level::Scalar => scalar::spread_bytes(maps, range, axis),
+                Level::Simd => simd::spread_bytes(maps, range, axis),
+                #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+                Level::X86(x86) => x86::spread_bytes(x86, maps, range, axis),
+            }
+        });
     }
 
     /// Spreads the first `len` bits, whole maps, along rows.
     pub(crate) fn spread_bit_rows(&self, bits: &mut [u64], len: usize) {
-        self.spread_bits(bits, len, WIDTH);
+        self.spread_bits(bits, len, &[WIDTH]);
     }
 
     /// Spreads the first `len` bits, whole maps, along columns and depth.
     pub(crate) fn spread_bit_cols(&self, bits: &mut [u64], len: usize) {
-        for axis in LEADING {
-            self.spread_bits(bits, len, axis);
-        }
+        self.spread_bits(bits, len, &LEADING);
     }
 
-    fn spread_bits(&self, bits: &mut [u64], len: usize, axis: usize) {
-        let (stride, period) = self.stride_and_period(axis);
-        if period == 0 {
-            return;
-        }
+    fn spread_bits(&self, bits: &mut [u64], len: usize, axes: &[usize]) {
         let level = Level::of(self.backend);
-        let most = self.map[axis] - 1;
-        let (after, before) = (self.after[axis].min(most), self.before[axis].min(most));
-        for start in (0..len).step_by(period) {
-            spread_bits_up(level, bits, start..start + period, after, stride);
-            for_each_shift(before, stride, |shift| {
-                let range = start..start + period - shift;
-                match level {
-                    Level::Scalar => scalar::or_down(bits, range, shift),
-                    Level::Simd => simd::or_down(bits, range, shift),
-                    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-                    Level::X86(x86) => x86::or_down(x86, bits, range, shift),
-                }
-            });
-        }
+        self.for_each_tile(len, TILE_BYTES * 8, axes, |range, axis| {
+            spread_bits(level, bits, range, &self.axis(axis));
+        });
     }
 }
 
-/// Spreads bits towards higher indices by up to `reach` strides, within the range.
+/// Lines along one axis of a map, one behind the other from index 0 on.
+#[derive(Clone, Copy, Debug)]
+struct Axis {
+    /// The distance of neighbours.
+    stride: usize,
+    /// The length of a line, that is, of `period / stride` lines side by side.
+    period: usize,
+    /// How far values spread downwards, fewer than there are neighbours.
+    before: usize,
+    /// How far they spread upwards.
+    after: usize,
+}
+
+fn spread_bits(level: Level, bits: &mut [u64], range: Range<usize>, axis: &Axis) {
+    match level {
+        Level::Scalar => scalar::spread_bits(bits, range, axis),
+        Level::Simd => simd::spread_bits(bits, range, axis),
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        Level::X86(x86) => x86::spread_bits(x86, bits, range, axis),
+    }
+}
+
+/// Spreads the first `len` bits towards higher indices by up to `reach` strides.
 ///
 /// Where no block crosses the border of a map, as under [`Region::Valid`](crate::Region::Valid),
-/// the range may hold any number of maps: one pass for all of them.
+/// these may be any number of maps: one pass for all of them.
 pub(crate) fn spread_bits_up(
     level: Level,
     bits: &mut [u64],
@@ -331,24 +368,67 @@ pub(crate) fn spread_bits_up(
     reach: usize,
     stride: usize,
 ) {
-    for_each_shift(reach, stride, |shift| {
-        let range = range.start + shift..range.end;
-        match level {
-            Level::Scalar => scalar::or_up(bits, range, shift),
-            Level::Simd => simd::or_up(bits, range, shift),
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            Level::X86(x86) => x86::or_up(x86, bits, range, shift),
-        }
-    });
+    let after = reach.min(range.end.saturating_sub(1) / stride.max(1));
+    if after > 0 {
+        let axis = Axis { stride, period: range.end, before: 0, after };
+        spread_bits(level, bits, range, &axis);
+    }
 }
 
-/// The shifts of the doubling: windows of 1, 2, 4, .. and at last `reach + 1` elements.
-#[inline]
-fn for_each_shift(reach: usize, stride: usize, mut visit: impl FnMut(usize)) {
-    let mut window = 1;
-    while window <= reach {
-        let step = window.min(reach + 1 - window);
-        visit(step * stride);
-        window += step;
+/// The passes of the doubling over a range of lines: windows of 1, 2, 4, .. and at last `reach + 1`
+/// elements.
+///
+/// A range that is longer than a tile is passed over tile by tile, so that each tile stays in the
+/// nearest cache for all passes. Values spread from where the tiles are still old to where they are
+/// done; each pass lags by its shift behind the one before, whose results it reads.
+#[derive(Clone, Debug)]
+struct Passes {
+    range: Range<usize>,
+    reach: usize,
+    stride: usize,
+    tile: usize,
+    /// How far the first pass of the tile has come, counted from where it began.
+    done: usize,
+    window: usize,
+    lag: usize,
+}
+
+impl Passes {
+    #[inline(always)]
+    const fn new(range: Range<usize>, reach: usize, stride: usize, tile: usize) -> Self {
+        Self { range, reach, stride, tile, done: 0, window: 1, lag: 0 }
+    }
+}
+
+impl Iterator for Passes {
+    /// A shift, and the part of the range as counted from where the passes begin. What would come
+    /// from outside the range is left out.
+    type Item = (usize, Range<usize>);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let len = self.range.len();
+        loop {
+            if self.window > self.reach {
+                self.done += self.tile;
+                (self.window, self.lag) = (1, 0);
+            }
+            if self.reach == 0 || self.done >= len {
+                return None;
+            }
+            let step = self.window.min(self.reach + 1 - self.window);
+            let shift = step * self.stride;
+            self.window += step;
+            self.lag += shift;
+            let start = self.done.saturating_sub(self.lag);
+            let end = if self.done + self.tile >= len {
+                len.saturating_sub(shift)
+            } else {
+                (self.done + self.tile).saturating_sub(self.lag)
+            };
+            if start < end {
+                return Some((shift, start..end));
+            }
+        }
     }
 }

@@ -30,8 +30,7 @@ impl Method {
     const fn choose(blocks: &Blocks, is_pattern: bool, gamma: f64, doubling: f64) -> Self {
         let [depth, rows, _] = blocks.block;
         let centers = gamma * blocks.positions() as f64 / blocks.units() as f64;
-        let whole_rows = blocks.block[2] == blocks.map[2];
-        let parts = depth * if is_pattern || whole_rows { 1 } else { rows };
+        let parts = depth * if is_pattern { 1 } else { rows };
         let doublings = (doublings(depth) + doublings(rows)) as f64;
         if centers * (2000.0 + 2300.0 * parts as f64) < centers * 4000.0 + doublings * doubling {
             Self::Blocks

@@ -14,7 +14,7 @@ fn expected(map: Map, block: [usize; 3], alignment: Alignment, source: &[u8]) ->
         Alignment::After => (k - 1) / 2,
     });
     let mut result = vec![0; source.len()];
-    for (i, &value) in source.iter().enumerate() {
+    for (i, &value) in source.iter().enumerate().filter(|(_, value)| **value > 0) {
         let (w, h, d) = (i % size[2], i / size[2] % size[1], i / (size[2] * size[1]) % size[0]);
         let plane = i / (size[0] * size[1] * size[2]);
         let covered = |axis: usize, center: usize| {
@@ -79,6 +79,26 @@ fn check(map: Map, block: [usize; 3], alignment: Alignment, source: &[u8]) {
     }
 }
 
+/// Values of which one in `per` is not 0; half of those count as a set bit.
+fn sparse(len: usize, per: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize
+    };
+    let value = |random: usize| (if random & 1 == 0 { 255 } else { random / 2 % 256 }) as u8;
+    (0..len).map(|_| if next().is_multiple_of(per) { value(next() / 64) } else { 0 }).collect()
+}
+
+/// A source in which about every other position is covered by some block.
+fn check_sparse(size: [usize; 3], block: [usize; 3], planes: usize, seed: usize) {
+    let map = Map::dhw(size[0], size[1], size[2]);
+    let alignment = [Alignment::Before, Alignment::After][seed / 3 % 2];
+    let volume: usize = block.iter().zip(size).map(|(&k, size)| k.min(size)).product();
+    let len = size.iter().product::<usize>() * planes;
+    check(map, block, alignment, &sparse(len, volume + 1, seed as u64));
+}
+
 fn alignments() -> impl Strategy<Value = Alignment> {
     prop_oneof![Just(Alignment::Before), Just(Alignment::After)]
 }
@@ -96,15 +116,58 @@ proptest! {
     ) {
         let len = map.len().unwrap_or(0);
         prop_assume!(len * planes * block.iter().product::<usize>() < 4_000_000);
-        let mut state = seed;
-        let source: Vec<u8> = (0..len * planes)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                // One value in eight is not 0.
-                if state >> 61 == 0 { (state >> 40) as u8 } else { 0 }
-            })
-            .collect();
-        check(map, block, alignment, &source);
+        check(map, block, alignment, &sparse(len * planes, 8, seed));
+    }
+}
+
+/// Every width around words and vectors, with reaches around them; asymmetric where even.
+#[test]
+fn all_widths() {
+    let blocks: Vec<usize> = (0..=9_usize)
+        .chain([31, 63, 64, 65, 127, 511])
+        .flat_map(|reach| [(2 * reach).max(1), 2 * reach + 1])
+        .collect();
+    let heights = [1, 2, 3, 4, 5, 64];
+    let widths =
+        (1..=130).chain([191, 192, 193, 255, 256, 257, 447, 448, 511, 512, 513, 1023, 1024]);
+    let mut case = 0;
+    for width in widths {
+        for _ in 0..8 {
+            // Steps that share no divisor with the numbers of choices.
+            let block = [5, 7, 11].map(|step| blocks[case * step % blocks.len()]);
+            let size = [case / 7 % 3 + 1, heights[case / 5 % heights.len()], width];
+            let planes = (20_000 / size.iter().product::<usize>()).clamp(1, 2 + case % 4);
+            check_sparse(size, block, planes, case);
+            case += 1;
+        }
+    }
+}
+
+/// Maps, rows and slices that are longer than what stays in a cache.
+#[test]
+fn large_maps() {
+    for (case, size) in [
+        [1, 192, 448],
+        [1, 130, 513],
+        [1, 1, 40_001],
+        [1, 3, 20_000],
+        [1, 20_000, 3],
+        [1, 9000, 1],
+        [70, 40, 64],
+        [20_000, 1, 1],
+        [3, 30, 1024],
+        [1, 1100, 1024],
+        [1, 2, 600_000],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (other, block) in
+            [[3, 7, 7], [2, 64, 5], [130, 511, 1], [6, 40, 129]].iter().enumerate()
+        {
+            let len: usize = size.iter().product();
+            check_sparse(size, *block, if len < 100_000 { 2 } else { 1 }, case + other);
+        }
     }
 }
 
