@@ -369,9 +369,24 @@ pub(crate) fn spread_bits_up(
     stride: usize,
 ) {
     let after = reach.min(range.end.saturating_sub(1) / stride.max(1));
-    if after > 0 {
+    if after == 0 {
+        return;
+    }
+    if matches!(level, Level::Scalar) {
         let axis = Axis { stride, period: range.end, before: 0, after };
-        spread_bits(level, bits, range, &axis);
+        return spread_bits(level, bits, range, &axis);
+    }
+    // Without borders and masks. The window doubles: 1, 2, 4, .. and at last `after + 1` steps.
+    let mut window = 1;
+    while window <= after {
+        let step = window.min(after + 1 - window);
+        let (range, shift) = (range.start + step * stride..range.end, step * stride);
+        match level {
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            Level::X86(x86) => x86::or_up(x86, bits, range, shift),
+            Level::Scalar | Level::Simd => simd::or_up(bits, range, shift),
+        }
+        window += step;
     }
 }
 

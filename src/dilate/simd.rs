@@ -1,8 +1,14 @@
-//! Dilation of 256 bits, or 16 bytes, at a time in arrays that become the build's vectors.
+//! Dilation of 256 bits, or 16 bytes, at a time: one line with `wide`, lines with borders in arrays
+//! that become the build's vectors.
 
 use core::ops::Range;
 
-use super::{Axis, bytes, words};
+use wide::u64x4;
+
+use super::{Axis, bytes, scalar, words};
+use crate::bits::{Span, WORD_BITS};
+
+const LANES: usize = 4;
 
 /// Spreads bits along an axis, within each line of the range.
 pub(super) fn spread_bits(bits: &mut [u64], range: Range<usize>, axis: &Axis) {
@@ -12,4 +18,45 @@ pub(super) fn spread_bits(bits: &mut [u64], range: Range<usize>, axis: &Axis) {
 /// Spreads bytes along an axis, within each line of the range.
 pub(super) fn spread_bytes(bytes: &mut [u8], range: Range<usize>, axis: &Axis) {
     bytes::spread::<64>(bytes, range, axis);
+}
+
+/// `bit[i] |= bit[i - shift]` for `i` in the range, from the old bits. `range.start >= shift`.
+pub(super) fn or_up(bits: &mut [u64], range: Range<usize>, shift: usize) {
+    let span = Span::new(range.start, range.end);
+    let (words, rest) = (shift / WORD_BITS, (shift % WORD_BITS) as u32);
+    let one = |bits: &mut [u64], part| {
+        scalar::or_masked(bits, part, |bits, i| scalar::from_below(bits, i, shift));
+    };
+    one(bits, span.tail);
+    // Whole words of four from the top, as long as the lowest word that is read exists.
+    let mut end = span.whole.end;
+    while end >= span.whole.start + LANES && end > LANES + words {
+        let start = end - LANES;
+        let old = load(bits, start);
+        let near = load(bits, start - words);
+        let far = load(bits, start - words - 1);
+        // A shift by 64 gives 0 here, so that whole words need no case of their own.
+        let or = near.unbounded_shl_scalar(rest) | far.unbounded_shr_scalar(64 - rest);
+        store(bits, start, old | or);
+        end = start;
+    }
+    for i in (span.whole.start..end).rev() {
+        one(bits, Some((i, !0)));
+    }
+    one(bits, span.head);
+}
+
+#[inline]
+fn load(words: &[u64], start: usize) -> u64x4 {
+    match words.get(start..).and_then(<[u64]>::first_chunk) {
+        Some(&chunk) => u64x4::new(chunk),
+        None => u64x4::ZERO,
+    }
+}
+
+#[inline]
+fn store(words: &mut [u64], start: usize, value: u64x4) {
+    if let Some(chunk) = words.get_mut(start..).and_then(<[u64]>::first_chunk_mut) {
+        *chunk = value.to_array();
+    }
 }

@@ -5,30 +5,31 @@
 
 use core::ops::Range;
 
-use super::{Axis, bytes, words};
+use super::{Axis, bytes, scalar, words};
+use crate::bits::{Span, WORD_BITS};
 use crate::x86::X86;
 
 /// The same function compiled for each level.
 macro_rules! levels {
-    ($(#[$doc:meta])* $name:ident: $type:ty, $avx2:expr, $avx512:expr) => {
+    ($(#[$doc:meta])* $name:ident($argument:ty): $type:ty, $avx2:expr, $avx512:expr) => {
         $(#[$doc])*
-        pub(super) fn $name(x86: X86, data: &mut [$type], range: Range<usize>, axis: &Axis) {
+        pub(super) fn $name(x86: X86, data: &mut [$type], range: Range<usize>, argument: $argument) {
             #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-            fn avx2(data: &mut [$type], range: Range<usize>, axis: &Axis) {
-                $avx2(data, range, axis);
+            fn avx2(data: &mut [$type], range: Range<usize>, argument: $argument) {
+                $avx2(data, range, argument);
             }
 
             #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-            fn avx512(data: &mut [$type], range: Range<usize>, axis: &Axis) {
-                $avx512(data, range, axis);
+            fn avx512(data: &mut [$type], range: Range<usize>, argument: $argument) {
+                $avx512(data, range, argument);
             }
 
             match x86 {
                 // SAFETY: the token proves the instructions.
-                X86::Avx2(_) => unsafe { avx2(data, range, axis) },
+                X86::Avx2(_) => unsafe { avx2(data, range, argument) },
                 // SAFETY: the token proves the instructions.
-                X86::Avx512(_) => unsafe { avx512(data, range, axis) },
+                X86::Avx512(_) => unsafe { avx512(data, range, argument) },
             }
         }
     };
@@ -36,9 +37,62 @@ macro_rules! levels {
 
 levels! {
     /// Spreads bits along an axis, within each line of the range.
-    spread_bits: u64, words::spread::<8, 8>, words::spread::<8, 8>
+    spread_bits(&Axis): u64, words::spread::<8, 8>, words::spread::<8, 8>
 }
 levels! {
     /// Spreads bytes along an axis, within each line of the range.
-    spread_bytes: u8, bytes::spread::<128>, bytes::spread::<128>
+    spread_bytes(&Axis): u8, bytes::spread::<128>, bytes::spread::<128>
+}
+levels! {
+    /// `bit[i] |= bit[i - shift]` for `i` in the range, from the old bits. `range.start >= shift`.
+    or_up(usize): u64, or_up_body, or_up_body
+}
+
+const LANES: usize = 8;
+
+#[inline(always)]
+fn or_up_body(bits: &mut [u64], range: Range<usize>, shift: usize) {
+    let span = Span::new(range.start, range.end);
+    let (words, rest) = (shift / WORD_BITS, shift % WORD_BITS);
+    let one = |bits: &mut [u64], part| {
+        scalar::or_masked(bits, part, |bits, i| scalar::from_below(bits, i, shift));
+    };
+    one(bits, span.tail);
+    // From the top, as long as the lowest word that is read exists.
+    let mut end = span.whole.end;
+    while end >= span.whole.start + LANES && end > LANES + words {
+        let start = end - LANES;
+        let (Some(&near), Some(&far)) =
+            (chunk(bits, start - words), chunk(bits, start - words - 1))
+        else {
+            break;
+        };
+        or(bits, start, near, far, |near, far| near << rest | far >> 1 >> (63 - rest));
+        end = start;
+    }
+    for i in (span.whole.start..end).rev() {
+        one(bits, Some((i, !0)));
+    }
+    one(bits, span.head);
+}
+
+#[inline(always)]
+fn chunk(bits: &[u64], start: usize) -> Option<&[u64; LANES]> {
+    bits.get(start..).and_then(<[u64]>::first_chunk)
+}
+
+/// ORs eight words from `start` on with what is made of two others each.
+#[inline(always)]
+fn or(
+    bits: &mut [u64],
+    start: usize,
+    near: [u64; LANES],
+    far: [u64; LANES],
+    join: impl Fn(u64, u64) -> u64,
+) {
+    if let Some(words) = bits.get_mut(start..).and_then(<[u64]>::first_chunk_mut::<LANES>) {
+        for (word, (near, far)) in words.iter_mut().zip(near.into_iter().zip(far)) {
+            *word |= join(near, far);
+        }
+    }
 }
