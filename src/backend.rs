@@ -17,8 +17,9 @@ use crate::x86::X86;
 pub enum Backend {
     /// Plain integer and float code, for any target.
     Scalar,
-    /// SIMD through the `wide` crate. `wide` picks its instructions at compile time (on
-    /// x86-64 SSE2, unless the build enables more; NEON; wasm `simd128`), never at run time.
+    /// SIMD through the `wide` crate, and for dilation through arrays that compilers turn into
+    /// vectors. Both have the instructions of the build (on x86-64 SSE2, unless it enables more;
+    /// NEON; wasm `simd128`), never those found at run time.
     Simd,
     /// x86-64 with AVX2, BMI1, BMI2, LZCNT, POPCNT and F16C (most machines since 2013), found at
     /// run time.

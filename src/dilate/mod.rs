@@ -9,7 +9,8 @@
 //! The axes differ only in stride and period. All lines of an axis, of any number of maps, are
 //! passed over as one line, from whose steps the border of each line is masked out: no line is too
 //! short for vectors. There are four such loops, bits and bytes, up and down; a backend says how
-//! wide their steps are.
+//! wide their steps are. One line without borders, as masks of the region `Valid` are, has a loop of
+//! its own: bits, up.
 
 use core::ops::Range;
 
