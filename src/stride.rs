@@ -63,9 +63,14 @@ impl Rows {
     }
 }
 
-/// Whether `outer` sequences of `len` elements, `step` apart, are one longer sequence.
+/// Whether `outer` sequences of `len` elements, `step` apart, are one longer sequence. The strides
+/// of an empty tensor are not checked, so that the product may overflow.
 const fn joins(len: usize, step: usize, outer: usize, stride: usize) -> bool {
-    len <= 1 || outer <= 1 || stride == len * step
+    let joined = match len.checked_mul(step) {
+        Some(joined) => joined == stride,
+        None => false,
+    };
+    len <= 1 || outer <= 1 || joined
 }
 
 const fn join(len: usize, step: usize, outer: usize, stride: usize) -> (usize, usize) {
