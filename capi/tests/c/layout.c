@@ -1,0 +1,100 @@
+/* Sizes and offsets of the structs, as the library has them: its tests read this list. It is enough
+ * that it compiles. The numbers are those of 64-bit machines; elsewhere the header only has to
+ * compile. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dropblock.h"
+
+#if SIZE_MAX == UINT64_MAX && UINTPTR_MAX == UINT64_MAX
+#define SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
+#define FIELD(type, field, offset) _Static_assert(offsetof(type, field) == (offset), #type "." #field)
+
+SIZE(dropblock_error, 48);
+FIELD(dropblock_error, status, 0);
+FIELD(dropblock_error, argument, 4);
+FIELD(dropblock_error, needed, 8);
+FIELD(dropblock_error, given, 24);
+FIELD(dropblock_error, value, 40);
+
+SIZE(dropblock_key, 32);
+FIELD(dropblock_key, seed, 0);
+FIELD(dropblock_key, step, 8);
+FIELD(dropblock_key, layer, 16);
+FIELD(dropblock_key, first_sample, 24);
+
+SIZE(dropblock_dropped, 16);
+FIELD(dropblock_dropped, count, 0);
+FIELD(dropblock_dropped, of, 8);
+
+SIZE(dropblock_block, 48);
+FIELD(dropblock_block, kind, 0);
+FIELD(dropblock_block, reserved, 4);
+FIELD(dropblock_block, fraction, 8);
+FIELD(dropblock_block, uniform, 16);
+FIELD(dropblock_block, depth, 24);
+FIELD(dropblock_block, height, 32);
+FIELD(dropblock_block, width, 40);
+
+SIZE(dropblock_options, 104);
+FIELD(dropblock_options, size, 0);
+FIELD(dropblock_options, preset, 4);
+FIELD(dropblock_options, mode, 8);
+FIELD(dropblock_options, gamma, 12);
+FIELD(dropblock_options, region, 16);
+FIELD(dropblock_options, alignment, 20);
+FIELD(dropblock_options, sharing, 24);
+FIELD(dropblock_options, scale, 28);
+FIELD(dropblock_options, fill, 32);
+FIELD(dropblock_options, backend, 36);
+FIELD(dropblock_options, drop_prob, 40);
+FIELD(dropblock_options, gamma_value, 48);
+FIELD(dropblock_options, block, 56);
+
+SIZE(dropblock_shape, 88);
+FIELD(dropblock_shape, rank, 0);
+FIELD(dropblock_shape, reserved, 4);
+FIELD(dropblock_shape, samples, 8);
+FIELD(dropblock_shape, channels, 16);
+FIELD(dropblock_shape, depth, 24);
+FIELD(dropblock_shape, height, 32);
+FIELD(dropblock_shape, width, 40);
+FIELD(dropblock_shape, strides, 48);
+
+SIZE(dropblock_plane_part, 48);
+FIELD(dropblock_plane_part, sample, 0);
+FIELD(dropblock_plane_part, channel, 8);
+FIELD(dropblock_plane_part, position, 16);
+FIELD(dropblock_plane_part, len, 24);
+FIELD(dropblock_plane_part, keep, 32);
+FIELD(dropblock_plane_part, keep_len, 40);
+
+SIZE(dropblock_dilation, 88);
+FIELD(dropblock_dilation, rank, 0);
+FIELD(dropblock_dilation, axes, 4);
+FIELD(dropblock_dilation, alignment, 8);
+FIELD(dropblock_dilation, backend, 12);
+FIELD(dropblock_dilation, depth, 16);
+FIELD(dropblock_dilation, height, 24);
+FIELD(dropblock_dilation, width, 32);
+FIELD(dropblock_dilation, block, 40);
+
+SIZE(dropblock_step, 16);
+FIELD(dropblock_step, step, 0);
+FIELD(dropblock_step, value, 8);
+
+SIZE(dropblock_schedule, 48);
+FIELD(dropblock_schedule, course, 0);
+FIELD(dropblock_schedule, reserved, 4);
+FIELD(dropblock_schedule, start, 8);
+FIELD(dropblock_schedule, end, 16);
+FIELD(dropblock_schedule, held, 24);
+FIELD(dropblock_schedule, steps, 32);
+FIELD(dropblock_schedule, steps_len, 40);
+#endif
+
+_Static_assert(sizeof(dropblock_status) == 4, "numbers have 32 bits");
+_Static_assert(sizeof(dropblock_plan_memory) == DROPBLOCK_PLAN_SIZE, "no padding");
+
+int main(void) { return 0; }
