@@ -18,8 +18,9 @@ pub enum Backend {
     /// Plain integer and float code, for any target.
     Scalar,
     /// SIMD through the `wide` crate, and for dilation through arrays that compilers turn into
-    /// vectors. Both have the instructions of the build (on x86-64 SSE2, unless it enables more;
-    /// NEON; wasm `simd128`), never those found at run time.
+    /// vectors. Both have the instructions of the build (on x86 SSE2, unless it enables more; on
+    /// AArch64 NEON; wasm `simd128`), never those found at run time. Builds for other processors
+    /// do not have it: without vectors it is larger than `Scalar` and no faster.
     Simd,
     /// x86-64 with AVX2, BMI1, BMI2, LZCNT, POPCNT and F16C (most machines since 2013), found at
     /// run time.
@@ -38,7 +39,8 @@ impl Backend {
     /// Every backend of this build, slowest first. [`available`](Self::available) leaves out
     /// those that the processor lacks.
     #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
-    pub const ALL: &'static [Self] = &[Self::Scalar, Self::Simd];
+    pub const ALL: &'static [Self] =
+        if Vectors::of_build().is_some() { &[Self::Scalar, Self::Simd] } else { &[Self::Scalar] };
 
     /// Returns the backends that can run here, slowest first.
     #[inline]
@@ -80,11 +82,40 @@ impl fmt::Display for Backend {
     }
 }
 
-/// A backend that can run here: those of x86-64 carry the proof.
+/// Proof that the build has vectors that `wide` knows. Without them it cannot exist, so that
+/// nothing of [`Level::Simd`] is in the program: on a microcontroller that is a third of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Vectors {
+    #[cfg(any(
+        target_feature = "sse2",
+        target_feature = "simd128",
+        all(target_arch = "aarch64", target_feature = "neon")
+    ))]
+    Known,
+}
+
+impl Vectors {
+    const fn of_build() -> Option<Self> {
+        #[cfg(any(
+            target_feature = "sse2",
+            target_feature = "simd128",
+            all(target_arch = "aarch64", target_feature = "neon")
+        ))]
+        return Some(Self::Known);
+        #[cfg(not(any(
+            target_feature = "sse2",
+            target_feature = "simd128",
+            all(target_arch = "aarch64", target_feature = "neon")
+        )))]
+        None
+    }
+}
+
+/// A backend that can run here: those with vectors carry the proof.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Level {
     Scalar,
-    Simd,
+    Simd(Vectors),
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     X86(X86),
 }
@@ -97,13 +128,16 @@ impl Level {
         if let Some(x86) = X86::detect(choice) {
             return Self::X86(x86);
         }
-        if choice == Some(Backend::Scalar) { Self::Scalar } else { Self::Simd }
+        match Vectors::of_build() {
+            Some(vectors) if choice != Some(Backend::Scalar) => Self::Simd(vectors),
+            _ => Self::Scalar,
+        }
     }
 
     pub(crate) const fn backend(self) -> Backend {
         match self {
             Self::Scalar => Backend::Scalar,
-            Self::Simd => Backend::Simd,
+            Self::Simd(_) => Backend::Simd,
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             Self::X86(X86::Avx2(_)) => Backend::Avx2,
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]

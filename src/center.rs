@@ -4,6 +4,8 @@
 //! corner. The line is cut into segments of [`SEGMENT`] positions; each has its own generator
 //! and starts anew, so that any plane is reached by walking from the start of one segment.
 
+use core::num::NonZeroUsize;
+
 use rand_core::Rng;
 use rand_xoshiro::Xoshiro128PlusPlus;
 
@@ -136,7 +138,8 @@ impl Locator {
 /// large by less than `d / 2^shift`. The least such power makes it at most `2 n`.
 #[derive(Clone, Copy, Debug)]
 struct Divisor {
-    divisor: usize,
+    /// By its type never 0, so that the division needs no check.
+    divisor: NonZeroUsize,
     /// 0 where there are too many dividends.
     reciprocal: u32,
     shift: u32,
@@ -145,17 +148,21 @@ struct Divisor {
 impl Divisor {
     /// For dividends below `limit`.
     const fn new(divisor: usize, limit: u64) -> Self {
-        let divisor = if divisor == 0 { 1 } else { divisor };
-        if limit >= 1 << 30 || divisor as u64 >= 1 << 30 {
+        let divisor = match NonZeroUsize::new(divisor) {
+            Some(divisor) => divisor,
+            None => NonZeroUsize::MIN,
+        };
+        let value = divisor.get() as u64;
+        if limit >= 1 << 30 || value >= 1 << 30 {
             return Self { divisor, reciprocal: 0, shift: 0 };
         }
-        let shift = u64::BITS - (limit * divisor as u64).leading_zeros();
-        let reciprocal = ((1 << shift) / divisor as u64 + 1) as u32;
+        let shift = u64::BITS - (limit * value).leading_zeros();
+        let reciprocal = ((1 << shift) / value + 1) as u32;
         Self { divisor, reciprocal, shift }
     }
 
     #[inline(always)]
-    const fn quotient(self, dividend: usize) -> usize {
+    fn quotient(self, dividend: usize) -> usize {
         if self.reciprocal == 0 {
             return dividend / self.divisor;
         }
@@ -164,8 +171,8 @@ impl Divisor {
 
     /// Returns quotient and remainder.
     #[inline(always)]
-    const fn divide(self, dividend: usize) -> (usize, usize) {
+    fn divide(self, dividend: usize) -> (usize, usize) {
         let quotient = self.quotient(dividend);
-        (quotient, dividend - quotient * self.divisor)
+        (quotient, dividend - quotient * self.divisor.get())
     }
 }

@@ -44,6 +44,7 @@ impl Plan {
     /// # Errors
     ///
     /// [`Error::Length`] for a buffer of the wrong length, [`Error::FirstSample`].
+    #[inline]
     pub fn forward<T: Element>(
         &self,
         key: Key,
@@ -59,6 +60,7 @@ impl Plan {
     /// # Errors
     ///
     /// Those of [`forward`](Self::forward).
+    #[inline]
     pub fn forward_in_place<T: Element>(
         &self,
         key: Key,
@@ -81,6 +83,7 @@ impl Plan {
     ///
     /// [`Error::Length`], [`Error::FirstSample`], [`Error::OtherPlan`] if `dropped` speaks of
     /// another number of units.
+    #[inline]
     pub fn backward<T: Element>(
         &self,
         key: Key,
@@ -98,6 +101,7 @@ impl Plan {
     /// # Errors
     ///
     /// Those of [`backward`](Self::backward).
+    #[inline]
     pub fn backward_in_place<T: Element>(
         &self,
         key: Key,
@@ -186,38 +190,67 @@ impl Plan {
         Ok(())
     }
 
+    /// Inlined as far as here, so that a program which always or never passes a mask has only one
+    /// of the two ways in it.
+    #[inline]
     pub(crate) fn run<T: Element>(
         &self,
         key: Key,
-        mut tensor: Tensor<'_, T>,
+        tensor: Tensor<'_, T>,
         mask: Option<&mut [u64]>,
         known: Option<&Dropped>,
     ) -> Result<Dropped, Error> {
-        let source = self.source(key)?;
-        let mask = mask.map(|mask| self.mask_mut(mask)).transpose()?;
-        let all = Dropped { count: 0, of: self.units() as u64 };
-        if self.drops_nothing() {
-            if let Some(mask) = mask {
-                mask.fill(0);
-            }
-            let scale = self.scale::<T>(&all);
-            self.for_each_run(|start, run| {
-                if scale == T::Scale::ONE {
-                    tensor.from(start).keep(run);
-                } else {
-                    tensor.from(start).apply_apart(&[], 0, run, Factors::One(scale));
-                }
-            });
-            return Ok(all);
+        match mask {
+            Some(mask) => self.run_with_mask(key, tensor, mask, known),
+            None => self.run_without_mask(key, tensor, known),
         }
-        if let Some(mask) = mask {
-            source.fill(self.mask_planes(), mask);
-            let dropped = self.count(mask)?;
-            let scales = self.scales::<T>(&dropped);
-            self.finish(key, &mut tensor, mask, 0..self.units(), scales, known.is_none());
-            return Ok(dropped);
+    }
+
+    fn run_with_mask<T: Element>(
+        &self,
+        key: Key,
+        mut tensor: Tensor<'_, T>,
+        mask: &mut [u64],
+        known: Option<&Dropped>,
+    ) -> Result<Dropped, Error> {
+        let source = self.source(key)?;
+        let mask = self.mask_mut(mask)?;
+        if self.drops_nothing() {
+            mask.fill(0);
+            return Ok(self.run_without_drops(tensor));
+        }
+        source.fill(self.mask_planes(), mask);
+        let dropped = self.count(mask)?;
+        let scales = self.scales::<T>(&dropped);
+        self.finish(key, &mut tensor, mask, 0..self.units(), scales, known.is_none());
+        Ok(dropped)
+    }
+
+    fn run_without_mask<T: Element>(
+        &self,
+        key: Key,
+        mut tensor: Tensor<'_, T>,
+        known: Option<&Dropped>,
+    ) -> Result<Dropped, Error> {
+        let source = self.source(key)?;
+        if self.drops_nothing() {
+            return Ok(self.run_without_drops(tensor));
         }
         Ok(self.run_in_tiles(key, &source, &mut tensor, known))
+    }
+
+    /// The pass where nothing can be dropped.
+    fn run_without_drops<T: Element>(&self, mut tensor: Tensor<'_, T>) -> Dropped {
+        let all = Dropped { count: 0, of: self.units() as u64 };
+        let scale = self.scale::<T>(&all);
+        self.for_each_run(|start, run| {
+            if scale == T::Scale::ONE {
+                tensor.from(start).keep(run);
+            } else {
+                tensor.from(start).apply_apart(&[], 0, run, Factors::One(scale));
+            }
+        });
+        all
     }
 
     /// Stage 3 of a pass, for the units in the range.

@@ -130,6 +130,8 @@ pub enum Buffer {
     Source,
     /// A byte map that is written.
     Destination,
+    /// The counts of dropped units by scale group, on a device.
+    Counts,
 }
 
 impl fmt::Display for Error {
@@ -175,6 +177,7 @@ impl fmt::Display for Error {
                     Buffer::Mask => ("mask buffer", "64-bit words", "at least"),
                     Buffer::Source => ("source", "bytes", "exactly"),
                     Buffer::Destination => ("destination", "bytes", "exactly"),
+                    Buffer::Counts => ("counts", "64-bit words", "exactly"),
                 };
                 write!(f, "{name} must hold {bound} {needed} {unit}, {given} were given")
             }

@@ -213,14 +213,14 @@ impl Plan {
                 visit(DroppedRun { element, step: 1, len: gap.len(), index: element });
             });
         }
-        let plane = self.plane();
+        let (plane, mask_channels) = (self.plane(), self.mask_channels.max(1));
         let (planes, positions) = self.split(&units);
         for mask_plane in planes {
             self.for_each_row(positions.clone(), plane, |row| {
                 let start = self.element(&row);
                 let first = mask_plane * plane + row.start - units.start;
                 let (mask_sample, mask_channel) =
-                    (mask_plane / self.mask_channels, mask_plane % self.mask_channels);
+                    (mask_plane / mask_channels, mask_plane % mask_channels);
                 for_each_gap(&view.part(first..first + row.len()), |gap| {
                     for sample in self.users(mask_sample, self.mask_samples, self.shape.samples) {
                         for channel in

@@ -28,16 +28,19 @@ pub(crate) fn gap(table: &Table, draw: u32) -> u32 {
     if draw >> COLUMN_BITS < entry >> COLUMN_BITS { column } else { entry % COLUMNS as u32 }
 }
 
-/// Builds the table, and returns with it the gamma that it realises: the long-run rate of
-/// centres, `(1 - S[LONG]) / (S[0] + .. + S[LONG - 1])` for the survival function `S` as rounded
-/// to 32 bits.
-pub(crate) const fn build(gamma: u64) -> (Table, u64) {
+/// Builds the table, and replaces gamma by the one that it realises: the long-run rate of centres,
+/// `(1 - S[LONG]) / (S[0] + .. + S[LONG - 1])` for the survival function `S` as rounded to 32 bits.
+///
+/// The table is never borrowed and is all that is returned, so that compilers build it in its place
+/// in the plan: it is most of a small machine's stack.
+#[inline(never)]
+pub(crate) const fn build(gamma: &mut u64) -> Table {
     const WHOLE: u64 = 1 << 32;
     let mut table = [0; COLUMNS];
     let mut large = [0u32; COLUMNS / 32];
 
     // Weights S[j] - S[j + 1] of the gaps, and of the long rest.
-    let q = ONE - gamma;
+    let q = ONE - *gamma;
     let (mut power, mut survival, mut sum) = (ONE, WHOLE, 0);
     let mut j = 0;
     while j < COLUMNS {
@@ -51,8 +54,13 @@ pub(crate) const fn build(gamma: u64) -> (Table, u64) {
         let weight = survival - next;
         if weight == WHOLE {
             // A single gap has all the weight, which no entry can hold: every column is its.
-            let realised = if j == 0 { ONE } else { 0 };
-            return ([j as u32; COLUMNS], realised);
+            let mut column = 0;
+            while column < COLUMNS {
+                table[column] = j as u32;
+                column += 1;
+            }
+            *gamma = if j == 0 { ONE } else { 0 };
+            return table;
         }
         table[j] = weight as u32;
         if weight >= CAPACITY as u64 {
@@ -62,7 +70,7 @@ pub(crate) const fn build(gamma: u64) -> (Table, u64) {
         j += 1;
     }
     // `survival` ended at 0; the last weight is S[LONG].
-    let realised = (((WHOLE - table[COLUMNS - 1] as u64) as u128) << 63) / sum as u128;
+    *gamma = ((((WHOLE - table[COLUMNS - 1] as u64) as u128) << 63) / sum as u128) as u64;
 
     // Fill each column that is too small from the next one that is large; one that becomes too
     // small by that is filled at once. No list is kept: two cursors run upwards.
@@ -86,7 +94,7 @@ pub(crate) const fn build(gamma: u64) -> (Table, u64) {
         table[from] = from as u32;
         from = next_column(&large, from + 1, 1);
     }
-    (table, realised as u64)
+    table
 }
 
 /// The first column at or after `from` that began large (`kind` 1) or small (`kind` 0).

@@ -40,7 +40,7 @@ pub struct Plan {
     /// The gamma that the table realises, in units of 2^-63.
     gamma: u64,
     recipe: Recipe,
-    table: Table,
+    pub(crate) table: Table,
 }
 
 impl Plan {
@@ -69,23 +69,29 @@ impl Plan {
             Gamma::Exact => gamma::exact(&blocks, gamma::from_f64(options.drop_prob)),
             Gamma::Raw(gamma) => gamma::from_f64(gamma),
         };
-        let (table, gamma) = gap::build(asked);
         let (share_channels, share_samples) = match options.sharing {
             Sharing::SampleChannel => (false, false),
             Sharing::Sample => (true, false),
             Sharing::Channel => (false, true),
             Sharing::All => (true, true),
         };
+        let mask_samples = if share_samples && shape.samples > 0 { 1 } else { shape.samples };
+        let mask_channels = if share_channels && shape.channels > 0 { 1 } else { shape.channels };
+        let rows = Rows::new(shape);
+        // No branch from here on, so that compilers need no copy of the table.
+        let mut gamma = asked;
+        let table = gap::build(&mut gamma);
+        let recipe = Recipe::new(&blocks, gamma::to_f64(gamma));
         Ok(Self {
             options: *options,
             shape: *shape,
             blocks,
-            rows: Rows::new(shape),
+            rows,
             extent,
-            mask_samples: if share_samples && shape.samples > 0 { 1 } else { shape.samples },
-            mask_channels: if share_channels && shape.channels > 0 { 1 } else { shape.channels },
+            mask_samples,
+            mask_channels,
             gamma,
-            recipe: Recipe::new(&blocks, gamma::to_f64(gamma)),
+            recipe,
             table,
         })
     }

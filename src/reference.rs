@@ -146,10 +146,14 @@ pub fn gamma(layer: &DropBlock, shape: &Shape) -> u64 {
     if gamma >= 1.0 { ONE } else { (gamma * ONE as f64) as u64 }
 }
 
-/// The largest gamma of which [`expected_kept`] is at least `units * (1 - p)`, by bisection.
+/// The largest gamma of which [`expected_kept`] is at least `units * (1 - p)`, by bisection. On an
+/// empty map, where each is as good as any other, it is `p`.
 fn exact_gamma(layer: &DropBlock, shape: &Shape) -> u64 {
     let drop_prob = (layer.drop_prob * ONE as f64) as u64;
     let [d, h, w] = shape.map().size();
+    if d * h * w == 0 {
+        return drop_prob;
+    }
     let target = (d * h * w) as u128 * u128::from(ONE - drop_prob);
     let (mut low, mut high) = (0, ONE + 1);
     while high - low > 1 {
@@ -297,7 +301,8 @@ pub fn mask(layer: &DropBlock, shape: &Shape, key: &Key, mask: &mut [bool]) {
     let [samples, channels] = mask_planes(layer, shape);
     let positions: u64 = places.iter().map(|&places| places as u64).product();
     let first_plane = match layer.sharing {
-        Sharing::SampleChannel | Sharing::Sample => key.first_sample * channels as u64,
+        // Wraps on empty maps only, which have no positions.
+        Sharing::SampleChannel | Sharing::Sample => key.first_sample.wrapping_mul(channels as u64),
         Sharing::Channel | Sharing::All => 0,
     };
     let start = first_plane * positions;
@@ -336,6 +341,11 @@ pub fn mask(layer: &DropBlock, shape: &Shape, key: &Key, mask: &mut [bool]) {
 
 /// Applies a mask: Algorithm 1, line 7. Dropped units become positive zero; kept ones are
 /// multiplied by the scale of their group, once, and rounded once.
+///
+/// A pass that can drop nothing and has a scale of 1 copies instead ([`Plan::forward`]); that is the
+/// same but for signalling NaN, which a multiplication makes quiet.
+///
+/// [`Plan::forward`]: crate::Plan::forward
 ///
 /// * `mask`: as [`mask`] writes it.
 /// * `x`, `y`: the tensor in the shape's layout.

@@ -66,8 +66,8 @@ impl Plan {
                 tensor.part(units).apply_groups(self.level(), bits, 0, size);
             }
             Scales::PerGroup if !self.rows.channels_adjacent(self.shape.channels) => {
-                for start in units.clone().step_by(size) {
-                    let scale = Scales::One(self.group_scale::<T>(tile, start / size));
+                for start in units.clone().step_by(size.max(1)) {
+                    let scale = Scales::One(self.group_scale::<T>(tile, start / size.max(1)));
                     self.apply_by_row(tensor, tile, start..start + size, scale);
                 }
             }
@@ -87,8 +87,8 @@ impl Plan {
         // Channels that lie side by side stay together.
         let together =
             if self.rows.channels_adjacent(self.shape.channels) { self.mask_channels } else { 1 };
-        let planes = (TILE / plane).max(1).next_multiple_of(together);
-        for start in units.clone().step_by(planes * plane) {
+        let planes = (TILE / plane.max(1)).max(1).next_multiple_of(together.max(1));
+        for start in units.clone().step_by((planes * plane).max(1)) {
             let (planes, positions) = self.split(&(start..units.end.min(start + planes * plane)));
             let scales = match scales {
                 Scales::One(scale) => RowScales::One(scale),
@@ -118,7 +118,7 @@ impl Plan {
 
     /// Whole planes and all positions, or one plane and some of its positions.
     pub(crate) fn split(&self, units: &Range<usize>) -> (Range<usize>, Range<usize>) {
-        let plane = self.plane();
+        let plane = self.plane().max(1);
         let first = units.start / plane;
         let start = units.start - first * plane;
         if start == 0 && units.end.is_multiple_of(plane) {
@@ -156,10 +156,11 @@ impl Plan {
             let mut scales = [[self.scale::<T>(&Dropped::default()); BLOCK]; BLOCKS];
             for (start, scales) in row.clone().step_by(BLOCK).zip(&mut scales) {
                 let len = row.end - start;
-                self.position_scales::<T>(start, &mut scales[..len.min(BLOCK)]);
+                let scales = scales.get_mut(..len.min(BLOCK)).unwrap_or_default();
+                self.position_scales::<T>(start, scales);
             }
-            let scales = RowScales::Each(&scales[..row.len().div_ceil(BLOCK)]);
-            self.apply_row(tensor, tile, planes.clone(), row, scales);
+            let scales = scales.get(..row.len().div_ceil(BLOCK)).unwrap_or_default();
+            self.apply_row(tensor, tile, planes.clone(), row, RowScales::Each(scales));
         });
     }
 
@@ -180,16 +181,17 @@ impl Plan {
         let first = self.element(&row);
         let (samples, channels) = (self.shape.samples, self.shape.channels);
         let (plane_bits, len) = (self.plane(), row.len());
+        let (mask_channels, group_planes) = (self.mask_channels.max(1), self.group_planes().max(1));
         let mut next = planes.start;
         while next < planes.end {
-            let (mask_sample, channel) = (next / self.mask_channels, next % self.mask_channels);
+            let (mask_sample, channel) = (next / mask_channels, next % mask_channels);
             let bit = next * plane_bits + row.start - tile.first;
             let factors = match scales {
                 RowScales::One(scale) => Factors::One(scale),
                 RowScales::Each(scales) => Factors::Each(scales),
                 // Of channels that lie side by side and share a mask.
                 RowScales::PerGroup => {
-                    Factors::One(self.group_scale::<T>(tile, next / self.group_planes()))
+                    Factors::One(self.group_scale::<T>(tile, next / group_planes))
                 }
             };
             // The channels that follow have bits of their own, or the same.
@@ -230,7 +232,8 @@ impl Plan {
         scales: RowScales<'_, T::Scale>,
     ) {
         let start = self.element(&row);
-        let channels = self.shape.channels;
+        let channels = self.shape.channels.max(1);
+        let group_planes = self.group_planes().max(1);
         let mut next = planes.start;
         while next < planes.end {
             let (mask_sample, channel) = (next / channels, next % channels);
@@ -241,8 +244,8 @@ impl Plan {
                 RowScales::One(scale) => Across::One(scale),
                 RowScales::Each(scales) => Across::Positions(scales),
                 // Channels of one sample: one group.
-                RowScales::PerGroup if self.group_planes() >= channels => {
-                    Across::One(self.group_scale::<T>(tile, run.start / self.group_planes()))
+                RowScales::PerGroup if group_planes >= channels => {
+                    Across::One(self.group_scale::<T>(tile, run.start / group_planes))
                 }
                 RowScales::PerGroup => {
                     for (scale, plane) in by_channel.as_flattened_mut().iter_mut().zip(run.clone())

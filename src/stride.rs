@@ -63,14 +63,10 @@ impl Rows {
     }
 }
 
-/// Whether `outer` sequences of `len` elements, `step` apart, are one longer sequence. The strides
-/// of an empty tensor are not checked, so that the product may overflow.
+/// Whether `outer` sequences of `len` elements, `step` apart, are one longer sequence.
 const fn joins(len: usize, step: usize, outer: usize, stride: usize) -> bool {
-    let joined = match len.checked_mul(step) {
-        Some(joined) => joined == stride,
-        None => false,
-    };
-    len <= 1 || outer <= 1 || joined
+    // Strides of an empty tensor may be anything.
+    len <= 1 || outer <= 1 || matches!(len.checked_mul(step), Some(end) if end == stride)
 }
 
 const fn join(len: usize, step: usize, outer: usize, stride: usize) -> (usize, usize) {

@@ -27,6 +27,10 @@ pub(crate) use transpose::{Across, BLOCKS, CHANNELS, apply_channels_last};
 pub(crate) const BLOCK: usize = 64;
 
 /// The tensor of one call: changed in place, or read and written.
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_feature = "sse2")),
+    allow(unreachable_pub, reason = "only the x86-64 functions of `Block` speak of it")
+)]
 #[derive(Debug)]
 pub enum Tensor<'a, T> {
     InPlace(&'a mut [T]),
@@ -35,6 +39,10 @@ pub enum Tensor<'a, T> {
 
 /// Runs of elements with bits of their own: how many, their length, and how far apart the
 /// elements and the bits lie.
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_feature = "sse2")),
+    allow(unreachable_pub, reason = "only the x86-64 functions of `Block` speak of it")
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Runs {
     pub(crate) count: usize,
@@ -44,6 +52,10 @@ pub struct Runs {
 }
 
 /// The scales of a run of units: one for all, or one for each, in blocks.
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_feature = "sse2")),
+    allow(unreachable_pub, reason = "only the x86-64 functions of `Block` speak of it")
+)]
 #[derive(Clone, Copy, Debug)]
 pub enum Factors<'a, S> {
     One(S),
@@ -115,8 +127,8 @@ impl<T: Element> Tensor<'_, T> {
             let bit = bit + i * runs.bit_step;
             match (factors, level) {
                 (Factors::Each(scales), _) => part.apply_each(bits, bit, scales),
-                (Factors::One(scale), Level::Scalar) => part.apply_scalar(bits, bit, scale),
-                (Factors::One(scale), _) => part.apply_simd(bits, bit, scale),
+                (Factors::One(scale), Level::Simd(_)) => part.apply_simd(bits, bit, scale),
+                (Factors::One(scale), _) => part.apply_scalar(bits, bit, scale),
             }
         }
     }

@@ -50,7 +50,8 @@ pub(crate) fn apply_channels_last<T: Element>(
             Across::Channels(scales) => Factors::Each(scales),
             Across::Positions(scales) => {
                 // Another for each run.
-                for (i, &scale) in scales.as_flattened()[block].iter().enumerate() {
+                let scales = scales.as_flattened().get(block).unwrap_or_default();
+                for (i, &scale) in scales.iter().enumerate() {
                     let runs = Runs { count: 1, ..runs };
                     let factors = Factors::One(scale);
                     let mut elements = elements.from(i * step);
@@ -73,7 +74,7 @@ fn turn_any(
     match level {
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         Level::X86(x86) => super::x86::turn(x86, bits, first, channels, turned),
-        Level::Scalar | Level::Simd => turn(bits, first, channels, turned),
+        Level::Scalar | Level::Simd(_) => turn(bits, first, channels, turned),
     }
 }
 
@@ -98,7 +99,9 @@ pub(super) fn turn(
         }
         transpose(&mut words);
         for (row, word) in turned.chunks_exact_mut(row_words(channels)).zip(words) {
-            row[i] = word;
+            if let Some(place) = row.get_mut(i) {
+                *place = word;
+            }
         }
     }
 }

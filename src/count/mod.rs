@@ -16,7 +16,7 @@ mod x86;
 pub(crate) fn count(level: Level, bits: &[u64], range: Range<usize>) -> u64 {
     match level {
         Level::Scalar => scalar::count(bits, range),
-        Level::Simd => simd::count(bits, range),
+        Level::Simd(_) => simd::count(bits, range),
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         Level::X86(x86) => x86::count(x86, bits, range),
     }

@@ -285,7 +285,9 @@ impl Dilation {
         mut visit: impl FnMut(Range<usize>, usize),
     ) {
         let tiles = |range: Range<usize>, period: usize| {
-            let step = (tile / period).max(1) * period;
+            // A period of 0 has no elements to visit.
+            let period = period.max(1);
+            let step = ((tile / period).max(1) * period).max(1);
             let end = range.end;
             range.step_by(step).map(move |start| start..end.min(start + step))
         };
@@ -311,7 +313,7 @@ impl Dilation {
             let axis = &self.axis(axis);
             match level {
                 Level::Scalar => scalar::spread_bytes(maps, range, axis),
-                Level::Simd => simd::spread_bytes(maps, range, axis),
+                Level::Simd(_) => simd::spread_bytes(maps, range, axis),
                 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
                 Level::X86(x86) => x86::spread_bytes(x86, maps, range, axis),
             }
@@ -352,7 +354,7 @@ struct Axis {
 fn spread_bits(level: Level, bits: &mut [u64], range: Range<usize>, axis: &Axis) {
     match level {
         Level::Scalar => scalar::spread_bits(bits, range, axis),
-        Level::Simd => simd::spread_bits(bits, range, axis),
+        Level::Simd(_) => simd::spread_bits(bits, range, axis),
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         Level::X86(x86) => x86::spread_bits(x86, bits, range, axis),
     }
@@ -385,7 +387,7 @@ pub(crate) fn spread_bits_up(
         match level {
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             Level::X86(x86) => x86::or_up(x86, bits, range, shift),
-            Level::Scalar | Level::Simd => simd::or_up(bits, range, shift),
+            Level::Scalar | Level::Simd(_) => simd::or_up(bits, range, shift),
         }
         window += step;
     }

@@ -158,6 +158,7 @@ impl Border {
     /// `shift` is less than `period`.
     #[inline(always)]
     fn new(shift: usize, period: usize) -> Self {
+        let period = period.max(1);
         let mut pattern = low(shift);
         let mut repeat = period;
         if period < WORD_BITS {

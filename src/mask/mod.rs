@@ -64,8 +64,8 @@ impl<'a> Source<'a> {
     ) {
         let plane_bits = self.plane_bits();
         let tile = tile_planes(self.blocks);
-        let tiles = mask.chunks_mut(tile * plane_bits / WORD_BITS);
-        for (words, plane) in tiles.zip((0..planes).step_by(tile)) {
+        let tiles = mask.chunks_mut((tile * plane_bits / WORD_BITS).max(1));
+        for (words, plane) in tiles.zip((0..planes).step_by(tile.max(1))) {
             visit(plane..planes.min(plane + tile), words);
         }
     }
@@ -80,13 +80,13 @@ impl<'a> Source<'a> {
         chunk: &mut [u64],
         mut visit: impl FnMut(Range<usize>, &[u64]),
     ) {
-        let plane_bits = self.plane_bits();
-        let capacity = chunk.len() * WORD_BITS;
+        let plane_bits = self.plane_bits().max(1);
+        let capacity = (chunk.len() * WORD_BITS).max(1);
         if plane_bits > capacity {
             for plane in planes {
                 for start in (0..plane_bits).step_by(capacity) {
                     let window = start..plane_bits.min(start + capacity);
-                    let words = &mut chunk[..bits::words(window.len())];
+                    let words = chunk.get_mut(..bits::words(window.len())).unwrap_or_default();
                     self.fill_window(plane, window.clone(), words);
                     let first = plane * plane_bits;
                     visit(first + window.start..first + window.end, words);
@@ -95,12 +95,12 @@ impl<'a> Source<'a> {
             return;
         }
         let fit = capacity / plane_bits;
-        let tile = if fit < group { fit } else { fit - fit % group };
+        let tile = if fit < group { fit } else { fit - fit % group.max(1) };
         let mut walker = self.walker(self.position(planes.start));
-        for plane in planes.clone().step_by(tile) {
+        for plane in planes.clone().step_by(tile.max(1)) {
             let tile = plane..planes.end.min(plane + tile);
             let units = tile.start * plane_bits..tile.end * plane_bits;
-            let words = &mut chunk[..bits::words(units.len())];
+            let words = chunk.get_mut(..bits::words(units.len())).unwrap_or_default();
             self.fill_planes(&mut walker, tile, words);
             visit(units, words);
         }
@@ -112,7 +112,7 @@ impl<'a> Source<'a> {
         match self.level {
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             Level::X86(x86) => x86::fill_planes(x86, self, walker, planes, words),
-            Level::Scalar | Level::Simd => self.fill_cleared(walker, planes, words),
+            Level::Scalar | Level::Simd(_) => self.fill_cleared(walker, planes, words),
         }
     }
 
@@ -278,7 +278,7 @@ impl<'a> Source<'a> {
         let [_, height, width] = self.blocks.map;
         // A part of a row is reached by parts of rows only, a part of a slice by parts of slices.
         let part = [width, height * width].into_iter().find(|&len| len >= window.len());
-        let part = part.unwrap_or(self.plane_bits());
+        let part = part.unwrap_or(self.plane_bits()).max(1);
         let mut start = window.start;
         while start < window.end {
             let end = window.end.min((start / part + 1) * part);
@@ -291,7 +291,10 @@ impl<'a> Source<'a> {
     fn fill_part(&self, plane: usize, part: Range<usize>, words: &mut [u64], first: usize) {
         let (before, after) = self.blocks.spread();
         let ([_, height, width], grid) = (self.blocks.map, self.blocks.grid);
-        let within = |part: &Range<usize>, len: usize| part.start / len..part.end.div_ceil(len);
+        let within = |part: &Range<usize>, len: usize| {
+            let len = len.max(1);
+            part.start / len..part.end.div_ceil(len)
+        };
         let all_rows = within(&part, width);
         let slices = within(&all_rows, height);
         let (mut rows, mut columns) = (0..height, 0..width);

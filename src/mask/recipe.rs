@@ -49,14 +49,17 @@ pub(crate) struct Recipe {
     pub(super) pattern: Option<Pattern<4>>,
     scalar: Method,
     simd: Method,
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     x86: Method,
 }
 
 impl Recipe {
+    #[inline(never)]
     pub(crate) const fn new(blocks: &Blocks, gamma: f64) -> Self {
         let [_, rows, len] = blocks.block;
         let width = blocks.map[2];
-        let pattern = if rows > 1 && Pattern::<4>::fits(rows, len, width) {
+        // Rows without a length would all fit, however many there are.
+        let pattern = if rows > 1 && len > 0 && Pattern::<4>::fits(rows, len, width) {
             Some(Pattern::rows(rows, len, width))
         } else {
             None
@@ -67,6 +70,7 @@ impl Recipe {
             pattern,
             scalar: Method::choose(blocks, is_pattern, gamma, 20.0),
             simd: Method::choose(blocks, is_pattern, gamma, 8.0),
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             x86: Method::choose(blocks, is_pattern, gamma, 3.0),
         }
     }
@@ -74,7 +78,7 @@ impl Recipe {
     pub(crate) const fn method(&self, level: Level) -> Method {
         match level {
             Level::Scalar => self.scalar,
-            Level::Simd => self.simd,
+            Level::Simd(_) => self.simd,
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             Level::X86(_) => self.x86,
         }
@@ -83,7 +87,8 @@ impl Recipe {
 
 /// The planes of a tile: as many as fit, in steps that end at a whole word.
 pub(super) const fn tile_planes(blocks: &Blocks) -> usize {
-    let plane_bits = if blocks.units() > 0 { blocks.units() as usize } else { 1 };
+    let units = blocks.units() as usize;
+    let plane_bits = if units > 0 { units } else { 1 };
     let zeros = plane_bits.trailing_zeros();
     let step = if zeros < WORD_BITS.trailing_zeros() { WORD_BITS >> zeros } else { 1 };
     let steps = TILE_BITS / step / plane_bits;

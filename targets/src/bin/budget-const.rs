@@ -1,0 +1,25 @@
+//! What the smallest forward pass takes of a microcontroller: the plan in flash, `f32` in place,
+//! with a mask buffer. Prints the depth of the stack in bytes and the cycles of a pass.
+
+#![no_std]
+#![no_main]
+#![allow(unsafe_code, reason = "the start-up code finds the program by its name")]
+
+use dropblock::{DropBlock, Plan, Shape};
+
+#[path = "../budget.rs"]
+mod budget;
+
+static PLAN: Plan = match DropBlock::new(7, 0.1) {
+    Ok(layer) => match layer.plan(Shape::nchw(1, 16, 14, 14)) {
+        Ok(plan) => plan,
+        Err(_) => panic!("the shape is too large"),
+    },
+    Err(_) => panic!("wrong options"),
+};
+
+// SAFETY: no other function has the name.
+#[unsafe(no_mangle)]
+fn dropblock_program() -> bool {
+    budget::measure(|key, x, mask| PLAN.forward_in_place(key, x, Some(mask)).ok())
+}
