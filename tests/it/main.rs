@@ -1,5 +1,7 @@
 //! All integration tests in one binary.
 
+mod abuse;
+mod abuse_data;
 mod case;
 mod dilation;
 #[cfg(feature = "half")]
