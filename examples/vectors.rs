@@ -1,9 +1,13 @@
 //! `cargo run --example vectors [FOLDER]`: writes the golden vectors of mask function version 1,
-//! by default to `tests/vectors`. Only `dropblock::reference` is asked; the tests hold the
-//! committed files against this program, and every backend against the files' cases.
-//! `tests/vectors/README.md` describes the format.
+//! by default to `tests/vectors`. Only `dropblock::reference` is asked, but for `hashes.txt`, whose
+//! masks are larger; the tests hold the committed files against this program, and every backend
+//! against the files' cases. `tests/vectors/README.md` describes the format.
 
 use std::fmt::Write as _;
+
+#[path = "gpu_check/cases.rs"]
+#[allow(dead_code, reason = "shared with a program that needs all of it")]
+pub(crate) mod fixed;
 
 use dropblock::{
     Alignment, BlockSize, DropBlock, Element, Error, Fill, Gamma, Key, Layout, Map, Region, Scale,
@@ -276,6 +280,23 @@ pub fn noise() -> String {
     text
 }
 
+/// The text of `hashes.txt`.
+pub fn hashes() -> Result<String, Error> {
+    let mut text = String::from(
+        "# number dropped hash: the configuration of this number in examples/gpu_check/cases.rs, its\n\
+         # dropped units, and the SHA-256 of its mask as little-endian 64-bit words. Written from the\n\
+         # processor; what a device gives must be the same.\n",
+    );
+    for number in 0..fixed::COUNT {
+        let case = fixed::Case::new(number)?;
+        let plan = case.plan()?;
+        let mut mask = vec![!0; plan.mask_len()];
+        let dropped = plan.mask(case.key, &mut mask)?;
+        let _ = writeln!(text, "{}", fixed::line(number, dropped.count, &mask));
+    }
+    Ok(text)
+}
+
 /// The text of `streams.txt`.
 pub fn streams() -> String {
     let mut text = String::from("# seed step layer segment: the first four draws\n");
@@ -355,6 +376,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, text) in [
         ("masks.txt", masks()?),
         ("variants.txt", variants_text()?),
+        ("hashes.txt", hashes()?),
         ("streams.txt", streams()),
         ("tables.txt", tables()),
         ("noise.txt", noise()),

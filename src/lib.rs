@@ -10,6 +10,8 @@
     clippy::float_cmp_const
 )]
 
+#[cfg(feature = "cuda")]
+extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
@@ -19,6 +21,8 @@ mod bits;
 mod block;
 mod center;
 mod count;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod dilate;
 mod driver;
 mod drop_block;

@@ -276,6 +276,13 @@ impl Dilation {
         }
     }
 
+    /// The map, and how far values spread before and after their position along each axis of it.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn reach(&self) -> ([usize; 3], [usize; 3], [usize; 3]) {
+        let axes = [0, 1, 2].map(|axis| self.axis(axis));
+        (self.map, axes.map(|axis| axis.before), axes.map(|axis| axis.after))
+    }
+
     /// Visits all maps axis by axis, in tiles of whole lines that stay in the nearest cache.
     fn for_each_tile(
         &self,

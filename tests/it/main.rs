@@ -3,7 +3,11 @@
 mod abuse;
 mod abuse_data;
 mod case;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod dilation;
+#[cfg(feature = "cuda")]
+mod gpu;
 #[cfg(feature = "half")]
 mod half;
 mod noise;

@@ -248,6 +248,26 @@ suite! {
     avx512: Avx512;
 }
 
+#[cfg(feature = "cuda")]
+mod cuda {
+    use proptest::prelude::*;
+
+    use crate::gpu::{check, launches, small_cases, types};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(crate::suite::cases()))]
+
+        #[test]
+        fn everything_equals_the_reference(
+            case in small_cases(),
+            launch in launches(),
+            of in types(),
+        ) {
+            check(&case, launch, of).unwrap_or_else(|error| panic!("{error}: {case:?}"));
+        }
+    }
+}
+
 /// Whether the machine has the backend; those of every machine must be there.
 pub(crate) fn can_run(backend: Backend) -> bool {
     let everywhere = matches!(backend, Backend::Scalar | Backend::Simd);

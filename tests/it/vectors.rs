@@ -1,24 +1,46 @@
 //! The golden vectors: the files are what the generator program prints, and every backend
 //! gives what the files say.
 
-use dropblock::{Backend, Error};
+use dropblock::{Backend, Error, reference};
 
 #[path = "../../examples/vectors.rs"]
 #[allow(unreachable_pub, reason = "a program, included as a module")]
-mod program;
+pub(crate) mod program;
 
-use program::{Case, ZERO_POINT, cases, fnv, input, input_i8, output_bytes, variants};
+use crate::case::pack;
+use program::{Case, ZERO_POINT, cases, fixed, fnv, input, input_i8, output_bytes, variants};
 
 const MASKS: &str = include_str!("../vectors/masks.txt");
 const VARIANTS: &str = include_str!("../vectors/variants.txt");
+const HASHES: &str = include_str!("../vectors/hashes.txt");
 
 #[test]
 fn files_are_what_the_program_writes() -> Result<(), Error> {
     assert!(program::masks()? == MASKS, "masks.txt: run `cargo run --example vectors`");
     assert!(program::variants_text()? == VARIANTS, "variants.txt");
+    assert!(program::hashes()? == HASHES, "hashes.txt");
     assert!(program::noise() == include_str!("../vectors/noise.txt"), "noise.txt");
     assert!(program::streams() == include_str!("../vectors/streams.txt"), "streams.txt");
     assert!(program::tables() == include_str!("../vectors/tables.txt"), "tables.txt");
+    Ok(())
+}
+
+/// The lines of the file of hashes.
+pub(crate) fn hashes() -> Vec<&'static str> {
+    HASHES.lines().filter(|line| !line.starts_with('#')).collect()
+}
+
+#[test]
+fn hashes_are_those_of_the_oracle() -> Result<(), Error> {
+    let lines = hashes();
+    assert_eq!(lines.len(), fixed::COUNT);
+    for (number, line) in lines.into_iter().enumerate().step_by(7) {
+        let case = fixed::Case::new(number)?;
+        let mut mask = vec![false; reference::units(&case.layer, &case.shape)];
+        reference::mask(&case.layer, &case.shape, &case.key, &mut mask);
+        let dropped = mask.iter().filter(|&&unit| unit).count() as u64;
+        assert_eq!(fixed::line(number, dropped, &pack(&mask)), line, "{case}");
+    }
     Ok(())
 }
 

@@ -1,0 +1,131 @@
+//! Fixed configurations: the same list for the check on a device, for the tests and for the file
+//! of their hashes, `tests/vectors/hashes.txt`. Never change one; add at the end.
+
+use std::fmt;
+
+use dropblock::{
+    Alignment, BlockSize, DropBlock, Error, Fill, Gamma, Key, Layout, Map, Plan, Region, Scale,
+    Shape, Sharing,
+};
+use sha2::{Digest, Sha256};
+
+/// The number of configurations.
+pub(crate) const COUNT: usize = 200;
+
+/// One configuration, drawn from its number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub(crate) number: usize,
+    pub(crate) layer: DropBlock,
+    pub(crate) shape: Shape,
+    pub(crate) key: Key,
+}
+
+impl Case {
+    /// All options of the crate, maps of every rank with up to some 100 000 units.
+    pub(crate) fn new(number: usize) -> Result<Self, Error> {
+        let mut draw = Draw(number as u64);
+        let map = match draw.below(8) {
+            0 => Map::l(1 + draw.below(5000)),
+            1 => Map::dhw(1 + draw.below(8), 1 + draw.below(30), 1 + draw.below(40)),
+            2 => Map::hw(100 + draw.below(200), 90 + draw.below(150)),
+            3 => Map::hw(7, 7),
+            4 => Map::hw(14, 14),
+            5 => Map::hw(1 + draw.below(70), 1 + draw.below(70)),
+            _ => Map::hw(20 + draw.below(40), 20 + draw.below(40)),
+        };
+        let plane = map.len().unwrap_or(0).max(1);
+        let samples = 1 + draw.below(4);
+        let channels = 1 + draw.below((60_000 / plane / samples).clamp(1, 40));
+        let block = match draw.below(5) {
+            0 => BlockSize::uniform(1),
+            1 => BlockSize::uniform(2 + 2 * draw.below(6)),
+            2 => BlockSize::uniform(1 + draw.below(80)),
+            _ => BlockSize::uniform(3 + 2 * draw.below(4)),
+        };
+        let drop_prob = [0.01, 0.1, 0.1, 0.25, 0.5, 0.9, 1.0][draw.below(7)];
+        let gamma = match draw.below(4) {
+            0 => Gamma::Exact,
+            1 => Gamma::Raw([0.0, 1e-4, 0.01, 0.3, 1.0][draw.below(5)]),
+            _ => Gamma::Paper { scale: 1.0 },
+        };
+        let scales = [
+            Scale::Tensor,
+            Scale::Tensor,
+            Scale::Sample,
+            Scale::Channel,
+            Scale::Fixed,
+            Scale::None,
+            Scale::PerPosition,
+        ];
+        let sharing = [
+            Sharing::SampleChannel,
+            Sharing::SampleChannel,
+            Sharing::Sample,
+            Sharing::Channel,
+            Sharing::All,
+        ];
+        let layer = DropBlock::new(1, drop_prob)?
+            .with_block_size(block)?
+            .with_gamma(gamma)?
+            .with_region([Region::Valid, Region::Full][draw.below(2)])
+            .with_alignment([Alignment::Before, Alignment::After][draw.below(2)])
+            .with_sharing(sharing[draw.below(sharing.len())])
+            .with_scale(scales[draw.below(scales.len())])
+            .with_fill([Fill::Zero, Fill::Zero, Fill::Noise][draw.below(3)]);
+        let shape = match draw.below(4) {
+            0 => Shape::new(samples, channels, map, Layout::ChannelsLast),
+            1 => padded(samples, channels, map),
+            _ => Shape::new(samples, channels, map, Layout::ChannelsFirst),
+        };
+        let first_sample = [0, 0, 5, 1_000_000_007][draw.below(4)];
+        let key = Key::new(draw.next()).step(draw.next() % 1000).layer(draw.next() % 50);
+        Ok(Self { number, layer, shape, key: key.first_sample(first_sample) })
+    }
+
+    pub(crate) fn plan(&self) -> Result<Plan, Error> {
+        self.layer.plan(self.shape)
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "case {}: {:?} on {:?}, {:?}", self.number, self.layer, self.shape, self.key)
+    }
+}
+
+/// A view: rows with three elements between them.
+fn padded(samples: usize, channels: usize, map: Map) -> Shape {
+    let [depth, height, width] = map.size();
+    let row = width + 3;
+    let plane = depth * height * row;
+    let strides = [channels * plane, plane, height * row, row, 1];
+    Shape::new(samples, channels, map, Layout::ChannelsFirst).with_strides(strides)
+}
+
+/// A mask in one line of the file of hashes: number, dropped units, SHA-256 of its words in
+/// little-endian bytes.
+pub(crate) fn line(number: usize, dropped: u64, mask: &[u64]) -> String {
+    let mut hash = Sha256::new();
+    for word in mask {
+        hash.update(word.to_le_bytes());
+    }
+    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{number} {dropped} {hex}")
+}
+
+/// The outputs of SplitMix64.
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+}

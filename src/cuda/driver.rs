@@ -1,0 +1,525 @@
+//! The driver behind safe types; with `library.rs` below it the only module that names `cust` or
+//! `cust_raw`.
+//!
+//! What has no safe form in `cust` is called through its raw functions: streams that do not wait
+//! for the default stream, which `cust` does not make; streams of others; and copies, sets and
+//! launches on those.
+#![allow(unsafe_code, reason = "raw calls of the driver, and handles that may change threads")]
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::ffi::c_void;
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
+use core::ptr::null_mut;
+
+use cust::CudaFlags;
+use cust::device::DeviceAttribute;
+use cust::error::CudaResult;
+use cust::function::FunctionAttribute;
+use cust::memory::{DevicePointer, cuda_free, cuda_malloc, memcpy_htod};
+use cust::module::Module;
+use cust_raw::{
+    CUevent, CUfunction, CUresult, CUstream, cuCtxGetCurrent, cuCtxSetCurrent, cuCtxSynchronize,
+    cuEventCreate, cuEventDestroy_v2, cuEventElapsedTime, cuEventRecord, cuEventSynchronize,
+    cuLaunchKernel, cuMemcpyDtoDAsync_v2, cuMemcpyDtoHAsync_v2, cuMemcpyHtoDAsync_v2,
+    cuMemsetD8Async, cuStreamCreate, cuStreamDestroy_v2, cuStreamSynchronize, cuStreamWaitEvent,
+};
+
+mod library;
+
+pub(super) use library::describe;
+
+use super::Error;
+use super::params::{Call, KERNELS};
+
+/// The kernels, compiled for every device from compute capability 7.0 on.
+const PTX: &str = include_str!("../../kernels/dropblock.ptx");
+
+/// `CU_STREAM_NON_BLOCKING`.
+const NON_BLOCKING: u32 = 1;
+
+/// `CUDA_ERROR_NO_DEVICE`, which a driver without devices answers.
+const NO_DEVICE: u32 = 100;
+
+/// What is known of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) ordinal: usize,
+    pub(super) name: String,
+    pub(super) capability: (u32, u32),
+    pub(super) multiprocessors: u32,
+    /// The most threads of a block, for the device and for every kernel.
+    pub(super) threads: u32,
+    pub(super) memory: u64,
+    pub(super) driver: (u32, u32),
+}
+
+/// The primary context of a device, retained, with the kernels loaded.
+pub(super) struct Context {
+    context: cust::context::Context,
+    module: ManuallyDrop<Module>,
+    kernels: [CUfunction; KERNELS.len()],
+    facts: Facts,
+}
+
+// SAFETY: contexts, modules and functions may be used by any thread in which the context is
+// current, by several at once; every use below makes it current first.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.facts.fmt(f)
+    }
+}
+
+/// Starts the driver and counts the devices.
+pub(super) fn count() -> Result<usize, Error> {
+    if !library::is_available() {
+        return Err(Error::NoDriver);
+    }
+    match check(cust::init(CudaFlags::empty())) {
+        Err(Error::Driver { code: NO_DEVICE }) => Ok(0),
+        other => other.and_then(|()| check(cust::device::Device::num_devices())),
+    }
+    .map(|count| count as usize)
+}
+
+impl Context {
+    pub(super) fn new(ordinal: usize) -> Result<Arc<Self>, Error> {
+        let count = count()?;
+        let no_device = Error::NoDevice { given: ordinal, count };
+        let number = u32::try_from(ordinal).map_err(|_| no_device)?;
+        if ordinal >= count {
+            return Err(no_device);
+        }
+        let device = check(cust::device::Device::get_device(number))?;
+        let attribute = |attribute| -> Result<u32, Error> {
+            Ok(check(device.get_attribute(attribute))?.unsigned_abs())
+        };
+        let version = check(cust::CudaApiVersion::get())?;
+        let mut facts = Facts {
+            ordinal,
+            name: check(device.name())?,
+            capability: (
+                attribute(DeviceAttribute::ComputeCapabilityMajor)?,
+                attribute(DeviceAttribute::ComputeCapabilityMinor)?,
+            ),
+            multiprocessors: attribute(DeviceAttribute::MultiprocessorCount)?.max(1),
+            threads: attribute(DeviceAttribute::MaxThreadsPerBlock)?,
+            memory: check(device.total_memory())? as u64,
+            driver: (version.major().unsigned_abs(), version.minor().unsigned_abs()),
+        };
+        let before = current()?;
+        let context = check(cust::context::Context::new(device))?;
+        // `cust` makes the new context current; the guard gives this thread back what it had.
+        let _guard = Entered { before: Some(before) };
+        make_current(context.as_raw().cast())?;
+        let module = check(Module::from_ptx(PTX, &[]))?;
+        let mut kernels = [null_mut(); KERNELS.len()];
+        for (kernel, name) in kernels.iter_mut().zip(KERNELS) {
+            let function = check(module.get_function(name))?;
+            let threads = check(function.get_attribute(FunctionAttribute::MaxThreadsPerBlock))?;
+            facts.threads = facts.threads.min(threads.unsigned_abs());
+            *kernel = function.to_raw();
+        }
+        Ok(Arc::new(Self { context, module: ManuallyDrop::new(module), kernels, facts }))
+    }
+
+    pub(super) const fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Makes the context current in this thread until the guard is dropped.
+    fn enter(&self) -> Result<Entered, Error> {
+        let before = current()?;
+        let own = self.context.as_raw().cast();
+        if before == own {
+            return Ok(Entered { before: None });
+        }
+        make_current(own)?;
+        Ok(Entered { before: Some(before) })
+    }
+
+    /// Waits for all work of the device.
+    pub(super) fn synchronize(&self) -> Result<(), Error> {
+        let _guard = self.enter()?;
+        // SAFETY: it takes nothing.
+        check_code(unsafe { cuCtxSynchronize() })
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let Ok(_guard) = self.enter() else { return };
+        // Launches on streams of others may not be done.
+        let _ = self.synchronize();
+        // SAFETY: nothing uses the module after this; streams and memory hold the context, so
+        // that none is left. `self.context` is dropped later.
+        unsafe { ManuallyDrop::drop(&mut self.module) };
+    }
+}
+
+/// Gives a thread the context back that was current before, or none: a framework may go by it, and
+/// ours must not stay current when it is released.
+struct Entered {
+    before: Option<*mut c_void>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if let Some(before) = self.before {
+            // There is nobody to tell; the next call sets its own context and reports it.
+            let _ = make_current(before);
+        }
+    }
+}
+
+fn current() -> Result<*mut c_void, Error> {
+    let mut context = null_mut();
+    // SAFETY: `context` may be written.
+    check_code(unsafe { cuCtxGetCurrent(&mut context) })?;
+    Ok(context.cast())
+}
+
+fn make_current(context: *mut c_void) -> Result<(), Error> {
+    // SAFETY: a context that was current, or that is retained.
+    check_code(unsafe { cuCtxSetCurrent(context.cast()) })
+}
+
+/// Memory of a device, freed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Memory {
+    context: Arc<Context>,
+    address: u64,
+    bytes: usize,
+}
+
+impl Memory {
+    /// Memory of so many bytes, all 0. None is taken for no bytes.
+    pub(super) fn zeroed(context: &Arc<Context>, bytes: usize) -> Result<Self, Error> {
+        let memory = Self::uninit(context, bytes)?;
+        if bytes > 0 {
+            let stream = default_stream(context);
+            stream.clear(memory.region())?;
+            // A copy from pageable memory and a set can return before they are done, and other
+            // streams do not wait for the default stream.
+            stream.synchronize()?;
+        }
+        Ok(memory)
+    }
+
+    /// Memory that holds a copy of these bytes.
+    pub(super) fn copied(context: &Arc<Context>, data: &[u8]) -> Result<Self, Error> {
+        let memory = Self::uninit(context, data.len())?;
+        if !data.is_empty() {
+            let _guard = context.enter()?;
+            // SAFETY: both are as long as the data.
+            check(unsafe { memcpy_htod(memory.address, data.as_ptr().cast(), data.len()) })?;
+            default_stream(context).synchronize()?;
+        }
+        Ok(memory)
+    }
+
+    fn uninit(context: &Arc<Context>, bytes: usize) -> Result<Self, Error> {
+        if bytes == 0 {
+            return Ok(Self { context: context.clone(), address: 0, bytes });
+        }
+        let _guard = context.enter()?;
+        // SAFETY: a context is current.
+        let pointer = match check(unsafe { cuda_malloc::<u8>(bytes) }) {
+            Err(Error::Driver { code }) if code == CUresult::CUDA_ERROR_OUT_OF_MEMORY as u32 => {
+                return Err(Error::OutOfMemory { needed: bytes });
+            }
+            other => other?,
+        };
+        Ok(Self { context: context.clone(), address: pointer.as_raw(), bytes })
+    }
+
+    pub(super) const fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    pub(super) fn region(&self) -> Region<'_> {
+        Region {
+            address: self.address,
+            bytes: self.bytes,
+            device: Some(self.context.facts.ordinal),
+            lifetime: PhantomData,
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
+        let Ok(_guard) = self.context.enter() else { return };
+        // Work that uses the memory may still be enqueued on any stream. If waiting fails the
+        // context is dead, and nothing runs in it.
+        let _ = self.context.synchronize();
+        // SAFETY: the pointer comes from `cuda_malloc` and is not used any more.
+        let _ = unsafe { cuda_free(DevicePointer::<u8>::from_raw(self.address)) };
+    }
+}
+
+/// A range of device memory that is there for the lifetime, and until work that was enqueued in
+/// it is done. Its bytes are plain data that any call may write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Region<'a> {
+    address: u64,
+    bytes: usize,
+    /// `None` where only the caller knows.
+    device: Option<usize>,
+    lifetime: PhantomData<&'a ()>,
+}
+
+impl Region<'_> {
+    /// # Safety
+    ///
+    /// * The bytes from `address` on are memory that kernels and copies of the device can read and
+    ///   write, for the lifetime and until work that was enqueued in it is done.
+    pub(super) const unsafe fn from_raw(address: u64, bytes: usize) -> Self {
+        Self { address, bytes, device: None, lifetime: PhantomData }
+    }
+
+    pub(super) const fn address(&self) -> u64 {
+        self.address
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) const fn device(&self) -> Option<usize> {
+        self.device
+    }
+
+    /// The range that begins `start` bytes later and is so long, if it lies inside.
+    pub(super) fn part(self, start: usize, bytes: usize) -> Option<Self> {
+        let end = start.checked_add(bytes)?;
+        (end <= self.bytes).then_some(Self { address: self.address + start as u64, bytes, ..self })
+    }
+}
+
+/// A stream: work in order.
+#[derive(Debug)]
+pub(super) struct Stream {
+    context: Arc<Context>,
+    stream: CUstream,
+    owned: bool,
+}
+
+// SAFETY: streams may be used by any thread, by several at once.
+unsafe impl Send for Stream {}
+// SAFETY: as above.
+unsafe impl Sync for Stream {}
+
+/// The default stream, on which blocking copies and sets run.
+fn default_stream(context: &Arc<Context>) -> Stream {
+    Stream { context: context.clone(), stream: null_mut(), owned: false }
+}
+
+impl Stream {
+    pub(super) fn new(context: &Arc<Context>) -> Result<Self, Error> {
+        let _guard = context.enter()?;
+        let mut stream = null_mut();
+        // SAFETY: `stream` may be written.
+        check_code(unsafe { cuStreamCreate(&mut stream, NON_BLOCKING) })?;
+        Ok(Self { context: context.clone(), stream, owned: true })
+    }
+
+    /// # Safety
+    ///
+    /// * `stream` is a stream of the device's primary context, and lives as long as what is
+    ///   returned; or one of the driver's constants for default streams.
+    pub(super) unsafe fn from_raw(context: &Arc<Context>, stream: *mut c_void) -> Self {
+        Self { context: context.clone(), stream: stream.cast(), owned: false }
+    }
+
+    pub(super) const fn as_raw(&self) -> *mut c_void {
+        self.stream.cast()
+    }
+
+    pub(super) const fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    pub(super) fn synchronize(&self) -> Result<(), Error> {
+        let _guard = self.context.enter()?;
+        // SAFETY: the stream lives.
+        check_code(unsafe { cuStreamSynchronize(self.stream) })
+    }
+
+    /// Sets all bytes to 0, in the order of the stream.
+    pub(super) fn clear(&self, region: Region<'_>) -> Result<(), Error> {
+        if region.bytes == 0 {
+            return Ok(());
+        }
+        let _guard = self.context.enter()?;
+        // SAFETY: the region stays until the stream is done with it; its type says so.
+        check_code(unsafe { cuMemsetD8Async(region.address, 0, region.bytes, self.stream) })
+    }
+
+    /// Copies as many bytes as both have, in the order of the stream.
+    pub(super) fn copy(&self, from: Region<'_>, to: Region<'_>) -> Result<(), Error> {
+        let bytes = from.bytes.min(to.bytes);
+        if bytes == 0 {
+            return Ok(());
+        }
+        let _guard = self.context.enter()?;
+        // SAFETY: as in `clear`, for both regions.
+        check_code(unsafe { cuMemcpyDtoDAsync_v2(to.address, from.address, bytes, self.stream) })
+    }
+
+    /// Copies to the host as many bytes as both have, in the order of the stream, and waits.
+    pub(super) fn download(&self, from: Region<'_>, to: &mut [u8]) -> Result<(), Error> {
+        let bytes = from.bytes.min(to.len());
+        if bytes == 0 {
+            return self.synchronize();
+        }
+        let _guard = self.context.enter()?;
+        // SAFETY: `to` may be written and stays borrowed until the stream has been waited for.
+        let enqueued = check_code(unsafe {
+            cuMemcpyDtoHAsync_v2(to.as_mut_ptr().cast(), from.address, bytes, self.stream)
+        });
+        self.synchronize()?;
+        enqueued
+    }
+
+    /// Copies from the host as many bytes as both have, in the order of the stream, and waits.
+    pub(super) fn upload(&self, from: &[u8], to: Region<'_>) -> Result<(), Error> {
+        let bytes = to.bytes.min(from.len());
+        if bytes == 0 {
+            return self.synchronize();
+        }
+        let _guard = self.context.enter()?;
+        // SAFETY: `from` may be read and stays borrowed until the stream has been waited for.
+        let enqueued = check_code(unsafe {
+            cuMemcpyHtoDAsync_v2(to.address, from.as_ptr().cast(), bytes, self.stream)
+        });
+        self.synchronize()?;
+        enqueued
+    }
+
+    /// Makes later work wait for the event.
+    pub(super) fn wait(&self, event: &Event) -> Result<(), Error> {
+        let _guard = self.context.enter()?;
+        // SAFETY: both live.
+        check_code(unsafe { cuStreamWaitEvent(self.stream, event.event, 0) })
+    }
+
+    pub(super) fn record(&self) -> Result<Event, Error> {
+        let _guard = self.context.enter()?;
+        let mut event = null_mut();
+        // SAFETY: `event` may be written.
+        check_code(unsafe { cuEventCreate(&mut event, 0) })?;
+        let event = Event { context: self.context.clone(), event };
+        // SAFETY: both live.
+        check_code(unsafe { cuEventRecord(event.event, self.stream) })?;
+        Ok(event)
+    }
+
+    /// Launches a kernel with `blocks` blocks of `threads` threads.
+    ///
+    /// # Safety
+    ///
+    /// * Every address in the call is 0, where the kernel may do without, or has the memory and the
+    ///   alignment that the kernel needs, until the launch is done.
+    pub(super) unsafe fn launch(
+        &self,
+        call: &Call,
+        blocks: u32,
+        threads: u32,
+    ) -> Result<(), Error> {
+        let _guard = self.context.enter()?;
+        let kernel = self.context.kernels.get(call.kernel()).copied().unwrap_or(null_mut());
+        let mut pointers = call.pointers();
+        // SAFETY: `Call` has the parameters of the kernel in order, and the driver copies them
+        // before it returns; the rest is asked of the caller.
+        check_code(unsafe {
+            cuLaunchKernel(
+                kernel,
+                blocks,
+                1,
+                1,
+                threads,
+                1,
+                1,
+                0,
+                self.stream,
+                pointers.as_mut_ptr().cast(),
+                null_mut(),
+            )
+        })
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if !self.owned {
+            return;
+        }
+        let Ok(_guard) = self.context.enter() else { return };
+        // SAFETY: it was made here and is not used any more; the driver ends its work first.
+        let _ = unsafe { cuStreamDestroy_v2(self.stream) };
+    }
+}
+
+/// A point in the work of a stream.
+#[derive(Debug)]
+pub(super) struct Event {
+    context: Arc<Context>,
+    event: CUevent,
+}
+
+// SAFETY: events may be used by any thread, by several at once.
+unsafe impl Send for Event {}
+// SAFETY: as above.
+unsafe impl Sync for Event {}
+
+impl Event {
+    pub(super) fn synchronize(&self) -> Result<(), Error> {
+        let _guard = self.context.enter()?;
+        // SAFETY: the event lives.
+        check_code(unsafe { cuEventSynchronize(self.event) })
+    }
+
+    /// The time from this event to a later one, in milliseconds.
+    pub(super) fn elapsed_ms(&self, end: &Self) -> Result<f32, Error> {
+        self.synchronize()?;
+        end.synchronize()?;
+        let _guard = self.context.enter()?;
+        let mut milliseconds = 0.0;
+        // SAFETY: both live, and `milliseconds` may be written.
+        check_code(unsafe { cuEventElapsedTime(&mut milliseconds, self.event, end.event) })?;
+        Ok(milliseconds)
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        let Ok(_guard) = self.context.enter() else { return };
+        // SAFETY: it was made here and is not used any more.
+        let _ = unsafe { cuEventDestroy_v2(self.event) };
+    }
+}
+
+fn check<T>(result: CudaResult<T>) -> Result<T, Error> {
+    result.map_err(|error| match library::take_last_code() {
+        // A refusal of `cust` itself.
+        0 => Error::from_code(error as u32),
+        code => Error::from_code(code),
+    })
+}
+
+fn check_code(code: CUresult) -> Result<(), Error> {
+    match code {
+        CUresult::CUDA_SUCCESS => Ok(()),
+        _ => Err(Error::from_code(library::take_last_code())),
+    }
+}

@@ -1,0 +1,261 @@
+//! From a plan to the parameters of the kernels: the mask's geometry and the tensor's axes.
+
+use crate::stride::contiguous;
+use crate::{Error, Key, Plan, Region, Scale, Sharing};
+
+use super::params::{Axis, Mask, Tensor};
+
+/// The order in which the axes of a tensor are walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// That of the units, for kernels that draw the mask.
+    Units,
+    /// That of memory, so that neighbouring threads have neighbouring elements.
+    Memory,
+}
+
+/// What is done to a tensor's elements.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change {
+    /// The bits that dropped elements become, or `None` for the noise of the key.
+    pub(super) value: Option<u64>,
+    /// Whether kept elements are left alone rather than scaled.
+    pub(super) keep: bool,
+}
+
+impl Plan {
+    /// The mask of a key, or its centres only.
+    pub(super) fn device_mask(
+        &self,
+        key: Key,
+        centers: bool,
+        table: u64,
+        tile: usize,
+    ) -> Result<Mask, Error> {
+        let source = self.source(key)?;
+        let blocks = &self.blocks;
+        let positions = blocks.positions();
+        let (before, _) = blocks.spread();
+        let mut mask = Mask {
+            key: source.streams.words(),
+            first_position: source.first_plane.wrapping_mul(positions),
+            planes: self.mask_planes() as u64,
+            positions,
+            plane: self.plane() as u64,
+            map: wide(blocks.map),
+            grid: wide(blocks.grid),
+            block: wide(blocks.block),
+            before: wide(before),
+            shift: [0; 3],
+            table,
+            tile: tile as u64,
+        };
+        if centers {
+            (mask.block, mask.before) = ([1; 3], [0; 3]);
+            if blocks.region == Region::Valid {
+                mask.shift = wide(blocks.before);
+            }
+        }
+        Ok(mask)
+    }
+
+    /// The tensor at these addresses.
+    pub(super) fn device_tensor(
+        &self,
+        key: Key,
+        order: Order,
+        (x, y): (u64, u64),
+        change: Change,
+    ) -> Tensor {
+        let (rank, axes) = self.axes(order);
+        let per_sample = (self.shape.channels * self.plane()) as u64;
+        Tensor {
+            x,
+            y,
+            rank,
+            axes,
+            len: self.len() as u64,
+            line: u64::from(self.is_line()),
+            vector: u64::from((x | y).is_multiple_of(16)),
+            fill: u64::from(change.value.is_none()),
+            keep: u64::from(change.keep),
+            value: change.value.unwrap_or(0),
+            noise: crate::noise::Noise::new(&key.streams()).words(),
+            first_number: key.first_sample.wrapping_mul(per_sample),
+        }
+    }
+
+    /// Whether one kernel can draw the mask and apply it: every unit has one element, and
+    /// neighbouring units have elements that lie near each other.
+    pub(super) const fn is_fusable(&self) -> bool {
+        self.mask_planes() == self.planes() && !self.rows.channels_adjacent(self.shape.channels)
+    }
+
+    /// Whether the scale follows from how much is dropped.
+    pub(super) const fn is_counted(&self) -> bool {
+        matches!(self.options.scale, Scale::Tensor | Scale::Sample | Scale::Channel)
+    }
+
+    /// The axes that have more than one index, outermost first, neighbours joined where they are
+    /// one even sequence in every respect.
+    fn axes(&self, order: Order) -> (u64, [Axis; 5]) {
+        let [depth, height, width] = self.blocks.map;
+        let sizes = [self.shape.samples, self.shape.channels, depth, height, width];
+        let numbers = contiguous(&sizes, &[0, 1, 2, 3, 4]);
+        let (mask_samples, mask_channels) = match self.options.sharing {
+            Sharing::SampleChannel => (1, 1),
+            Sharing::Sample => (1, 0),
+            Sharing::Channel => (0, 1),
+            Sharing::All => (0, 0),
+        };
+        let group = match self.options.scale {
+            Scale::Sample => [mask_samples, 0],
+            Scale::Channel => [mask_samples * self.mask_channels, mask_channels],
+            _ => [0, 0],
+        };
+        let plane = self.plane();
+        let units = [mask_samples * self.mask_channels * plane, mask_channels * plane];
+        let mut axes = [Axis::default(); 5];
+        for (i, axis) in axes.iter_mut().enumerate() {
+            let map = i >= 2;
+            *axis = Axis {
+                size: sizes[i] as u64,
+                element: self.shape.strides[i] as u64,
+                unit: if map { numbers[i] } else { units[i] } as u64,
+                position: if map { numbers[i] } else { 0 } as u64,
+                group: if map { 0 } else { group[i] } as u64,
+                number: numbers[i] as u64,
+            };
+            if axis.size <= 1 {
+                *axis = Axis { size: 1, ..Axis::default() };
+            }
+        }
+        if order == Order::Memory {
+            // Axes of one index go last; they are left out.
+            axes.sort_unstable_by_key(|axis| core::cmp::Reverse((axis.size > 1, axis.element)));
+        }
+        join(axes)
+    }
+}
+
+fn join(axes: [Axis; 5]) -> (u64, [Axis; 5]) {
+    let mut joined = [Axis::default(); 5];
+    let mut rank = 0_usize;
+    for axis in axes.into_iter().filter(|axis| axis.size > 1) {
+        if let Some(outer) = rank.checked_sub(1).and_then(|last| joined.get_mut(last))
+            && continues(outer, &axis)
+        {
+            *outer = Axis { size: outer.size * axis.size, ..axis };
+        } else if let Some(next) = joined.get_mut(rank) {
+            *next = axis;
+            rank += 1;
+        }
+    }
+    (rank as u64, joined)
+}
+
+/// Whether a step of the outer axis is as far as one past the end of the inner axis.
+fn continues(outer: &Axis, inner: &Axis) -> bool {
+    [
+        (outer.element, inner.element),
+        (outer.unit, inner.unit),
+        (outer.position, inner.position),
+        (outer.group, inner.group),
+        (outer.number, inner.number),
+    ]
+    .into_iter()
+    .all(|(outer, step)| step.checked_mul(inner.size) == Some(outer))
+}
+
+pub(super) fn wide(sizes: [usize; 3]) -> [u64; 3] {
+    sizes.map(|size| size as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DropBlock, Shape};
+
+    /// Walks the axes and returns the numbers of each element, in the order of the walk.
+    fn walk(plan: &Plan, order: Order) -> alloc::vec::Vec<[u64; 5]> {
+        let (rank, axes) = plan.axes(order);
+        (0..plan.len() as u64)
+            .map(|mut rest| {
+                let mut at = [0; 5];
+                for axis in axes[..rank as usize].iter().rev() {
+                    let index = rest % axis.size;
+                    rest /= axis.size;
+                    let steps = [axis.element, axis.unit, axis.position, axis.group, axis.number];
+                    at.iter_mut().zip(steps).for_each(|(at, step)| *at += index * step);
+                }
+                at
+            })
+            .collect()
+    }
+
+    /// The same by the definitions, in the order of the units of an unshared mask.
+    fn literal(plan: &Plan) -> alloc::vec::Vec<[u64; 5]> {
+        let [sample, channel, slice, row, step] = plan.shape.strides;
+        let [depth, height, width] = plan.blocks.map;
+        let (samples, channels) = (plan.shape.samples, plan.shape.channels);
+        let mut all = alloc::vec![];
+        for (n, c) in (0..samples).flat_map(|n| (0..channels).map(move |c| (n, c))) {
+            let mask_plane = (n % plan.mask_samples) * plan.mask_channels + c % plan.mask_channels;
+            for position in 0..plan.plane() {
+                let (w, h, d) =
+                    (position % width, position / width % height, position / width / height);
+                assert!(d < depth);
+                all.push(
+                    [
+                        n * sample + c * channel + d * slice + h * row + w * step,
+                        mask_plane * plan.plane() + position,
+                        position,
+                        mask_plane / plan.group_planes(),
+                        (n * channels + c) * plan.plane() + position,
+                    ]
+                    .map(|number| number as u64),
+                );
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn axes_number_elements_as_the_plan_does() -> Result<(), Error> {
+        let shapes = [
+            Shape::nchw(2, 3, 5, 7),
+            Shape::nhwc(2, 5, 7, 3),
+            Shape::nchw(1, 1, 1, 1),
+            Shape::nchw(4, 1, 5, 7),
+            Shape::nhwc(1, 5, 7, 4),
+            Shape::ncdhw(2, 3, 2, 5, 7),
+            Shape::ndhwc(2, 2, 5, 7, 3),
+            Shape::nchw(2, 3, 5, 7).with_strides([240, 80, 0, 16, 2]),
+            Shape::nchw(2, 3, 5, 7).with_strides([7, 14, 0, 42, 1]),
+        ];
+        for sharing in [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All] {
+            for scale in [Scale::Tensor, Scale::Sample, Scale::Channel, Scale::PerPosition] {
+                for shape in shapes {
+                    let layer = DropBlock::new(2, 0.1)?.with_sharing(sharing).with_scale(scale);
+                    let plan = layer.plan(shape)?;
+                    let mut expected = literal(&plan);
+                    assert_eq!(walk(&plan, Order::Units), expected, "{layer:?} {shape:?}");
+                    // In memory order the elements rise.
+                    expected.sort_unstable();
+                    assert_eq!(walk(&plan, Order::Memory), expected, "{layer:?} {shape:?}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_contiguous_tensor_has_one_axis_for_maps() -> Result<(), Error> {
+        let layer = DropBlock::new(2, 0.1)?;
+        let plan = layer.plan(Shape::nchw(2, 3, 5, 7))?;
+        // Positions begin anew in each map, so that scales of positions have an axis for maps.
+        assert_eq!(plan.axes(Order::Units).0, 2);
+        assert_eq!(plan.axes(Order::Memory).0, 2);
+        Ok(())
+    }
+}

@@ -1,0 +1,520 @@
+//! Every operation of a layer on a CUDA device against the oracle, for every launch.
+//!
+//! Elements are compared by their bits, NaN as NaN; buffers have canaries at both ends.
+
+use std::sync::OnceLock;
+
+use dropblock::cuda::bytemuck::{self, Pod};
+use dropblock::cuda::{self, Buffer, Device, Error, Layer, Slice, SliceMut, Stream};
+use dropblock::half::{bf16, f16};
+use dropblock::{Dropped, Element, Key, Plan, Scale};
+use proptest::prelude::*;
+
+use crate::case::{Case, cases, count, draw, pack, tensor};
+use crate::vectors::program::fixed;
+
+/// Elements before and after every buffer.
+const PADDING: usize = 64;
+
+/// How the kernels are launched; no result depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Launch {
+    threads: u32,
+    tile: Option<usize>,
+}
+
+pub(crate) fn launches() -> impl Strategy<Value = Launch> {
+    let threads = prop_oneof![
+        Just(32_u32),
+        Just(64),
+        Just(96),
+        Just(128),
+        Just(256),
+        Just(512),
+        Just(1024),
+        Just(1),
+        Just(7),
+        Just(33),
+        1..1025_u32,
+    ];
+    let tile = prop_oneof![
+        2 => Just(None),
+        2 => (1..20_usize).prop_map(|words| Some(words * 64)),
+        1 => prop_oneof![Just(Some(4096)), Just(Some(32_768)), Just(Some(65_536))],
+    ];
+    (threads, tile).prop_map(|(threads, tile)| Launch { threads, tile })
+}
+
+/// The types of elements.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Type {
+    F32,
+    F64,
+    F16,
+    Bf16,
+}
+
+pub(crate) fn types() -> impl Strategy<Value = Type> {
+    prop_oneof![3 => Just(Type::F32), 1 => Just(Type::F64), 1 => Just(Type::F16),
+        1 => Just(Type::Bf16)]
+}
+
+/// Cases that an interpreter of the kernels can do in reasonable time.
+pub(crate) fn small_cases() -> impl Strategy<Value = Case> {
+    cases().prop_filter("too large", |case| case.plan(dropblock::Backend::Scalar).len() <= 30_000)
+}
+
+/// One element type of the tests.
+trait Value: Element + Pod {
+    fn new(value: f32) -> Self;
+    /// The bits, those of one NaN for all NaNs.
+    fn bits(self) -> u64;
+}
+
+macro_rules! value {
+    ($type:ident, $new:expr) => {
+        impl Value for $type {
+            fn new(value: f32) -> Self {
+                $new(value)
+            }
+
+            fn bits(self) -> u64 {
+                if self.is_nan() { Self::NAN.to_bits().into() } else { self.to_bits().into() }
+            }
+        }
+    };
+}
+
+value!(f32, |value| value);
+value!(f64, f64::from);
+value!(f16, f16::from_f32);
+value!(bf16, bf16::from_f32);
+
+fn bits<T: Value>(x: &[T]) -> Vec<u64> {
+    x.iter().map(|x| x.bits()).collect()
+}
+
+/// The device of all tests of this file, or `None` if there is none and none is required.
+fn device() -> Option<&'static Device> {
+    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
+    DEVICE.get_or_init(crate::cuda::device).as_ref()
+}
+
+/// A buffer of the device amid canaries.
+struct Guarded<T> {
+    buffer: Buffer<T>,
+    len: usize,
+}
+
+/// Any bits that a result is unlikely to have.
+fn canary<T: Pod>() -> T {
+    let mut value = T::zeroed();
+    bytemuck::bytes_of_mut(&mut value).fill(0xc5);
+    value
+}
+
+impl<T: Pod + PartialEq> Guarded<T> {
+    fn new(device: &Device, data: &[T]) -> Result<Self, Error> {
+        let mut all = vec![canary(); data.len() + 2 * PADDING];
+        all[PADDING..PADDING + data.len()].copy_from_slice(data);
+        Ok(Self { buffer: device.upload(&all)?, len: data.len() })
+    }
+
+    fn slice(&self) -> Slice<'_, T> {
+        let inside = PADDING..PADDING + self.len;
+        self.buffer.slice().get(inside).unwrap_or_else(|| unreachable!("it is inside"))
+    }
+
+    fn slice_mut(&mut self) -> SliceMut<'_, T> {
+        let inside = PADDING..PADDING + self.len;
+        self.buffer.slice_mut().get(inside).unwrap_or_else(|| unreachable!("it is inside"))
+    }
+
+    fn read(&self, stream: &Stream) -> Result<Vec<T>, Error> {
+        let mut all = vec![T::zeroed(); self.buffer.len()];
+        stream.download(self.buffer.slice(), &mut all)?;
+        let inside = PADDING..PADDING + self.len;
+        let outside = all[..PADDING].iter().chain(&all[inside.end..]);
+        let canary: T = canary();
+        let alive = outside
+            .into_iter()
+            .all(|value| bytemuck::bytes_of(value) == bytemuck::bytes_of(&canary));
+        assert!(alive, "a canary is dead");
+        Ok(all[inside].to_vec())
+    }
+}
+
+/// What a test needs of a case.
+struct Run<'c> {
+    case: &'c Case,
+    device: &'c Device,
+    stream: Stream,
+    plan: Plan,
+    layer: Layer,
+    /// The oracle's mask, in bits and words, and its counts by group.
+    mask: Vec<bool>,
+    words: Vec<u64>,
+    counts: Vec<u64>,
+}
+
+/// Every operation against the oracle.
+pub(crate) fn check(case: &Case, launch: Launch, of: Type) -> Result<(), Error> {
+    let Some(device) = device() else { return Ok(()) };
+    let stream = device.stream()?;
+    let plan = case.plan(dropblock::Backend::Scalar);
+    let mut layer = Layer::new(&plan, &stream)?.with_threads(launch.threads)?;
+    if let Some(tile) = launch.tile {
+        layer = layer.with_tile(tile)?;
+    }
+    let mask = case.expected_mask();
+    let words = pack(&mask);
+    let groups = (0..plan.groups()).map(|group| plan.count_group(&words, group).map(|d| d.count));
+    let counts = groups.collect::<Result<_, _>>()?;
+    let mut run = Run { case, device, stream, plan, layer, mask, words, counts };
+    run.check_masks()?;
+    match of {
+        Type::F32 => run.check_passes::<f32>()?,
+        Type::F64 => run.check_passes::<f64>()?,
+        Type::F16 => run.check_passes::<f16>()?,
+        Type::Bf16 => run.check_passes::<bf16>()?,
+    }
+    run.check_drops([3_u8, 250])?;
+    run.check_drops([-4_i16, 99])?;
+    run.check_drops([7_u32, !0])?;
+    run.check_drops([-0.0_f64, 2.5])
+}
+
+impl Run<'_> {
+    fn dirty_counts(&self) -> Result<Guarded<u64>, Error> {
+        Guarded::new(self.device, &vec![!0; self.counts.len()])
+    }
+
+    fn check_counts(&self, name: &str, counts: &Guarded<u64>) -> Result<(), Error> {
+        assert_eq!(counts.read(&self.stream)?, self.counts, "{name} counts of {:?}", self.case);
+        let total = self.layer.dropped(counts.slice())?;
+        assert_eq!(total, count(&self.mask), "{:?}", self.case);
+        Ok(())
+    }
+
+    fn check_words(&self, name: &str, words: &[u64]) {
+        let bit = |i: usize| words[i / 64] >> (i % 64) & 1 == 1;
+        let picture = || {
+            let units: Vec<bool> = (0..self.plan.units()).map(bit).collect();
+            draw(&units, self.case.shape.map())
+        };
+        assert!(
+            words == self.words,
+            "{name} of {:?}\n{}\nexpected\n{}",
+            self.case,
+            picture(),
+            draw(&self.mask, self.case.shape.map())
+        );
+    }
+
+    fn check_masks(&self) -> Result<(), Error> {
+        let key = self.case.key;
+        let dirty = vec![!0; self.plan.mask_len()];
+        let mut mask = Guarded::new(self.device, &dirty)?;
+        let mut counts = self.dirty_counts()?;
+        self.layer.mask(key, mask.slice_mut(), Some(counts.slice_mut()))?;
+        self.check_words("mask", &mask.read(&self.stream)?);
+        self.check_counts("mask", &counts)?;
+
+        let mut counts = self.dirty_counts()?;
+        self.layer.count(mask.slice(), counts.slice_mut())?;
+        self.check_counts("count", &counts)?;
+
+        let mut mask = Guarded::new(self.device, &dirty)?;
+        self.layer.mask(key, mask.slice_mut(), None)?;
+        self.check_words("mask without counts", &mask.read(&self.stream)?);
+
+        let mut centers = Guarded::new(self.device, &dirty)?;
+        self.layer.centers(key, centers.slice_mut())?;
+        let mut expected = dirty.clone();
+        self.plan.centers(key, &mut expected)?;
+        assert_eq!(centers.read(&self.stream)?, expected, "centres of {:?}", self.case);
+
+        let mut mask = Guarded::new(self.device, &dirty)?;
+        self.layer.dilate(centers.slice(), mask.slice_mut())?;
+        self.check_words("dilated centres", &mask.read(&self.stream)?);
+        Ok(())
+    }
+
+    /// Passes and stages on one type.
+    fn check_passes<T: Value>(&mut self) -> Result<(), Error> {
+        let (case, key) = (self.case, self.case.key);
+        let x: Vec<T> = tensor(self.plan.extent()).into_iter().map(T::new).collect();
+        let dirty = vec![canary::<T>(); x.len()];
+        let new = bits(&case.expected(&self.mask, &x, &dirty));
+        let in_place = bits(&case.expected(&self.mask, &x, &x));
+        let forward_new = bits(&case.expected_forward(&self.mask, &x, &dirty));
+        let forward_in_place = bits(&case.expected_forward(&self.mask, &x, &x));
+        let stream = self.stream.clone();
+        let same = |name: &str, y: &Guarded<T>, expected: &[u64]| -> Result<(), Error> {
+            let y = bits(&y.read(&stream)?);
+            let wrong = y.iter().zip(expected).position(|(a, b)| a != b);
+            assert_eq!(wrong, None, "{name} of {} in {case:?}", std::any::type_name::<T>());
+            Ok(())
+        };
+        let source = Guarded::new(self.device, &x)?;
+        let words = Guarded::new(self.device, &self.words)?;
+
+        let mut counts = self.dirty_counts()?;
+        let mut y = Guarded::new(self.device, &dirty)?;
+        self.layer.forward(key, source.slice(), y.slice_mut(), Some(counts.slice_mut()))?;
+        same("forward", &y, &forward_new)?;
+        self.check_counts("forward", &counts)?;
+        let mut y = Guarded::new(self.device, &dirty)?;
+        self.layer.forward(key, source.slice(), y.slice_mut(), None)?;
+        same("forward without counts", &y, &forward_new)?;
+        let mut y = Guarded::new(self.device, &x)?;
+        self.layer.forward_in_place(key, y.slice_mut(), None)?;
+        same("forward in place", &y, &forward_in_place)?;
+
+        let counts = Some(counts.slice());
+        let mut y = Guarded::new(self.device, &dirty)?;
+        self.layer.backward(key, counts, source.slice(), y.slice_mut())?;
+        same("backward", &y, &new)?;
+        let mut y = Guarded::new(self.device, &x)?;
+        self.layer.backward_in_place(key, counts, y.slice_mut())?;
+        same("backward in place", &y, &in_place)?;
+        let mut y = Guarded::new(self.device, &dirty)?;
+        self.layer.apply(words.slice(), counts, source.slice(), y.slice_mut())?;
+        same("apply", &y, &new)?;
+        let mut y = Guarded::new(self.device, &x)?;
+        self.layer.apply_in_place(words.slice(), counts, y.slice_mut())?;
+        same("apply in place", &y, &in_place)?;
+        if case.noise {
+            self.layer.fill_noise(key, words.slice(), y.slice_mut())?;
+            same("apply and noise", &y, &forward_in_place)?;
+        }
+        Ok(())
+    }
+
+    /// Dropping without scaling: one value stands for dropped elements, the other for all.
+    fn check_drops<T: Pod + PartialEq + std::fmt::Debug>(
+        &mut self,
+        [zero, value]: [T; 2],
+    ) -> Result<(), Error> {
+        let unscaled = Case { layer: self.case.layer.with_scale(Scale::None), ..*self.case };
+        let ones = vec![1.0_f32; self.plan.extent()];
+        let kept = unscaled.expected(&self.mask, &ones, &ones);
+        let expected: Vec<T> = kept.iter().map(|&x| if x == 0.0 { zero } else { value }).collect();
+        let x = vec![value; expected.len()];
+
+        let mut counts = self.dirty_counts()?;
+        let mut y = Guarded::new(self.device, &x)?;
+        self.layer.drop_only(self.case.key, y.slice_mut(), zero, Some(counts.slice_mut()))?;
+        assert_eq!(y.read(&self.stream)?, expected, "drop only of {:?}", self.case);
+        self.check_counts("drop only", &counts)?;
+        let mut y = Guarded::new(self.device, &x)?;
+        self.layer.drop_only(self.case.key, y.slice_mut(), zero, None)?;
+        assert_eq!(y.read(&self.stream)?, expected, "drop only of {:?}", self.case);
+        let words = Guarded::new(self.device, &self.words)?;
+        let mut y = Guarded::new(self.device, &x)?;
+        self.layer.fill_dropped(words.slice(), y.slice_mut(), zero)?;
+        assert_eq!(y.read(&self.stream)?, expected, "fill of {:?}", self.case);
+        Ok(())
+    }
+}
+
+/// The scale of counts that no mask has, and of every size: the quotient rounds once.
+#[test]
+fn scales_of_any_count() -> Result<(), Error> {
+    let Some(device) = device() else { return Ok(()) };
+    let stream = device.stream()?;
+    let shape = dropblock::Shape::nchw(1, 1, 61, 67);
+    let plan = dropblock::DropBlock::new(3, 0.1)?.plan(shape)?;
+    let layer = Layer::new(&plan, &stream)?;
+    let (x, mask) = (vec![1.0_f32; plan.len()], vec![0; plan.mask_len()]);
+    let x64 = vec![1.0_f64; plan.len()];
+    let (mask, mut y) = (device.upload(&mask)?, device.upload(&x)?);
+    let mut y64 = device.upload(&x64)?;
+    for dropped in (0..plan.units() as u64).step_by(83).chain([4086, 4087]) {
+        let counts = device.upload(&[dropped])?;
+        stream.upload(&x, y.slice_mut())?;
+        stream.upload(&x64, y64.slice_mut())?;
+        layer.apply_in_place(mask.slice(), Some(counts.slice()), y.slice_mut())?;
+        layer.apply_in_place(mask.slice(), Some(counts.slice()), y64.slice_mut())?;
+        let (mut found, mut found64) = (x.clone(), x64.clone());
+        stream.download(y.slice(), &mut found)?;
+        stream.download(y64.slice(), &mut found64)?;
+        let dropped = Dropped { count: dropped, of: plan.units() as u64 };
+        assert_eq!(found[0].to_bits(), dropped.scale::<f32>().to_bits(), "{dropped:?}");
+        assert_eq!(found64[0].to_bits(), dropped.scale::<f64>().to_bits(), "{dropped:?}");
+    }
+    Ok(())
+}
+
+/// Every kind of instruction alone, before all that is made of them.
+#[test]
+fn self_test() -> Result<(), Error> {
+    device().map_or(Ok(()), Device::self_test)
+}
+
+/// The masks whose hashes are fixed: devices give them in all versions.
+#[test]
+fn masks_of_fixed_hashes() -> Result<(), Error> {
+    let Some(device) = device() else { return Ok(()) };
+    let stream = device.stream()?;
+    for (number, line) in crate::vectors::hashes().into_iter().enumerate().step_by(10) {
+        let case = fixed::Case::new(number)?;
+        let plan = case.plan()?;
+        let layer = Layer::new(&plan, &stream)?;
+        let mut mask = device.upload(&vec![!0_u64; plan.mask_len()])?;
+        let mut counts = device.zeros::<u64>(plan.groups())?;
+        layer.mask(case.key, mask.slice_mut(), Some(counts.slice_mut()))?;
+        let mut words = vec![0; plan.mask_len()];
+        stream.download(mask.slice(), &mut words)?;
+        let dropped = layer.dropped(counts.slice())?.count;
+        assert_eq!(fixed::line(number, dropped, &words), line, "{case}");
+    }
+    Ok(())
+}
+
+/// Two layers on two streams, used in turn: neither sees the other's mask or counts.
+#[test]
+fn streams_are_independent() -> Result<(), Error> {
+    let Some(device) = device() else { return Ok(()) };
+    let plan = dropblock::DropBlock::new(3, 0.3)?.plan(dropblock::Shape::nchw(2, 5, 19, 23))?;
+    let streams = [device.stream()?, device.stream()?];
+    let mut layers = [Layer::new(&plan, &streams[0])?, Layer::new(&plan, &streams[1])?];
+    let x: Vec<f32> = (0..plan.len()).map(|i| i as f32).collect();
+    let mut buffers = [device.upload(&x)?, device.upload(&x)?];
+    for step in 0..4 {
+        for (i, layer) in layers.iter_mut().enumerate() {
+            let key = Key::new(i as u64).step(step);
+            layer.forward_in_place(key, buffers[i].slice_mut(), None)?;
+        }
+    }
+    for (i, stream) in streams.iter().enumerate() {
+        let (mut expected, mut found) = (x.clone(), x.clone());
+        for step in 0..4 {
+            plan.forward_in_place(Key::new(i as u64).step(step), &mut expected, None)?;
+        }
+        stream.download(buffers[i].slice(), &mut found)?;
+        assert_eq!(found, expected);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(crate::suite::cases().div_ceil(4)))]
+
+    /// Dilation alone, of bytes and bits.
+    #[test]
+    fn dilation_equals_that_of_the_processor(
+        map in crate::case::maps(),
+        block in 1..12_usize,
+        maps in 1..4_usize,
+        seed in any::<u64>(),
+        launch in launches(),
+    ) {
+        dilation(map, block, maps, seed, launch).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+fn dilation(
+    map: dropblock::Map,
+    block: usize,
+    maps: usize,
+    seed: u64,
+    launch: Launch,
+) -> Result<(), Error> {
+    let Some(device) = device() else { return Ok(()) };
+    let stream = device.stream()?;
+    let dilation = dropblock::Dilation::new(map, dropblock::BlockSize::uniform(block))?;
+    let mut on_device = cuda::Dilation::new(&dilation, maps, &stream)?;
+    on_device = on_device.with_threads(launch.threads)?;
+    if let Some(tile) = launch.tile {
+        on_device = on_device.with_tile(tile)?;
+    }
+    let len = dilation.map_len() * maps;
+    // Mostly 0, as centres are.
+    let mut state = seed | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state >> 33
+    };
+    let source: Vec<u8> =
+        (0..len).map(|_| if next() % 16 == 0 { next() as u8 } else { 0 }).collect();
+    let mut expected = vec![0; len];
+    dilation.dilate(&source, &mut expected)?;
+    let (from, mut to) = (Guarded::new(device, &source)?, Guarded::new(device, &vec![9; len])?);
+    on_device.dilate(from.slice(), to.slice_mut())?;
+    assert_eq!(to.read(&stream)?, expected, "{dilation:?}");
+
+    let bits: Vec<bool> = source.iter().map(|&x| x > 127).collect();
+    let mut expected = pack(&bits);
+    let (from, mut to) =
+        (Guarded::new(device, &expected)?, Guarded::new(device, &vec![!0; expected.len()])?);
+    dilation.dilate_bits_in_place(maps, &mut expected)?;
+    on_device.dilate_bits(from.slice(), to.slice_mut())?;
+    assert_eq!(to.read(&stream)?, expected, "{dilation:?}");
+    Ok(())
+}
+
+/// Tensors of one line, longer than a round of a block: every vector path of the kernels.
+#[test]
+fn long_lines() -> Result<(), Error> {
+    let shape = dropblock::Shape::nchw(2, 4, 37, 41);
+    let key = Key::new(5).step(3);
+    for scale in [Scale::Fixed, Scale::Tensor, Scale::Sample, Scale::PerPosition] {
+        let layer = dropblock::DropBlock::new(5, 0.3)?.with_scale(scale);
+        let case = Case { layer, shape, key, first_sample: 0, noise: false };
+        check(&case, Launch { threads: 32, tile: Some(2048) }, Type::F32)?;
+    }
+    Ok(())
+}
+
+/// Kernels with one wrong instruction are caught: a barrier left out, a bound off by one, an
+/// address off by one, an OR that is an AND. The interpreter makes the mistakes as it loads the
+/// module, in another process that runs the test above.
+#[test]
+fn broken_kernels_are_caught() {
+    let Some(device) = device() else { return };
+    if device.name() != "PTX interpreter" {
+        println!("not run: only the interpreter can break a kernel");
+        return;
+    }
+    let list = child("list", "scales_of_any_count");
+    let list = String::from_utf8_lossy(&list.stderr).into_owned();
+    for (kernel, old, new) in [
+        ("generate", "bar.sync", "nothing"),
+        ("generate", "atom.shared.or", "atom.shared.and"),
+        ("fused_f32", "bar.sync", "nothing"),
+        ("fused_f32", "st.global.v4", "+1"),
+        ("apply_f32", "st.global.v4", "+1"),
+        ("apply_f32", "setp.ge.u32", "setp.gt.u32"),
+        ("generate", "setp.lt.u64", "setp.le.u64"),
+    ] {
+        let mistakes = list.lines().filter_map(|line| Some(line.split_once("mutation ")?.1));
+        let of_kind = |line: &&str| {
+            line.contains(&format!(": {kernel}, "))
+                && line
+                    .split_once(" -> ")
+                    .is_some_and(|(was, is)| was.contains(old) && is.contains(new))
+        };
+        // Some change nothing, as where a bound is generous.
+        let caught = mistakes.filter(of_kind).take(6).any(|mistake| {
+            let number = mistake.split(':').next().unwrap_or_default();
+            !child(number, "gpu::long_lines").status.success()
+        });
+        assert!(caught, "{old} -> {new} in {kernel}");
+    }
+}
+
+/// Runs a test of this binary on the device alone, with a mistake in the kernels.
+fn child(mistake: &str, test: &str) -> std::process::Output {
+    let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
+    std::process::Command::new(program)
+        .args(["--nocapture", test, "--skip", "scalar", "--skip", "simd", "--skip", "avx"])
+        .env("PTX_MUTATE", mistake)
+        .env("DROPBLOCK_CASES", "24")
+        .env("PTX_BUDGET", "100000000")
+        .env("DROPBLOCK_REQUIRE_CUDA", "1")
+        .env("PROPTEST_MAX_SHRINK_ITERS", "0")
+        .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1")
+        .output()
+        .unwrap_or_else(|error| panic!("{error}"))
+}
