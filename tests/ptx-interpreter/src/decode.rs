@@ -22,6 +22,12 @@ pub(crate) const GAP: usize = 256;
 /// Most bytes of static shared memory, and of static and dynamic together.
 pub(crate) const SHARED_LIMIT: usize = 48 << 10;
 
+/// Most bytes of local memory of a thread, and as much for the parameters of its calls.
+const LOCAL_LIMIT: usize = 512 << 10;
+
+/// How deep calls may be nested.
+const CALL_DEPTH: usize = 256;
+
 /// What a name outside a function means.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
@@ -124,7 +130,7 @@ pub(crate) struct Decoded {
     /// Shared variables of the module that it names.
     pub(crate) uses: BTreeSet<String>,
     /// Its own shared variables: address, bytes, alignment.
-    pub(crate) own: Vec<[usize; 3]>,
+    pub(crate) own: BTreeSet<[usize; 3]>,
     /// Places that hold the address of dynamic shared memory.
     pub(crate) dynamic: Vec<u16>,
 }
@@ -141,7 +147,7 @@ fn link(
     }
     for &number in &order {
         let (mut slots, mut frames, mut local) = (0, 0, 0);
-        let (mut uses, mut own) = (BTreeSet::new(), Vec::new());
+        let (mut uses, mut own) = (BTreeSet::new(), BTreeSet::new());
         for call in &functions[number].function.calls {
             let callee = &functions[call.function];
             slots = slots.max(callee.function.stack_slots);
@@ -157,7 +163,11 @@ fn link(
         function.stack_slots = function.image.len() + slots;
         function.stack_frames = function.frame_bytes + frames;
         function.stack_local = function.local_bytes + local;
-        let mut shared: Vec<[usize; 3]> = decoded.own.clone();
+        if function.stack_local.max(function.stack_frames) > LOCAL_LIMIT {
+            let what = format!("more than {LOCAL_LIMIT} bytes of local memory or parameters");
+            return Err(Refusal::new(bodies[number].line, what));
+        }
+        let mut shared: Vec<[usize; 3]> = decoded.own.iter().copied().collect();
         for name in &decoded.uses {
             let variable = &known[name];
             shared.push([variable.address as usize, variable.bytes, variable.align]);
@@ -200,6 +210,9 @@ fn callees_first(
     }
     if path.contains(&number) {
         return Err(Refusal::new(bodies[number].line, "recursion is not supported"));
+    }
+    if path.len() >= CALL_DEPTH {
+        return Err(Refusal::new(bodies[number].line, "calls are nested too deep"));
     }
     path.push(number);
     for op in &functions[number].function.code {

@@ -183,7 +183,7 @@ fn shift_right(name: &str) -> Option<Typed<Binary>> {
 
 fn compare(comparison: &str, t: &str) -> Option<Typed<Binary>> {
     let signed = t.starts_with('s');
-    match (comparison, t.as_bytes()[0]) {
+    match (comparison, t.as_bytes().first()?) {
         ("eq" | "ne", _) | ("lt" | "le" | "gt" | "ge", b'u' | b's') => {}
         ("lo" | "ls" | "hi" | "hs", b'u') => {}
         _ => return None,

@@ -4,6 +4,11 @@ use crate::program::Refusal;
 use crate::syntax::{Function, Instruction, Module, Operand, Statement, Variable, type_bytes};
 use crate::token::{Kind, Token, tokens};
 
+/// Most bytes of a variable, more than any device has. Sums of such lengths cannot overflow.
+const LARGEST: u64 = 1 << 40;
+/// Largest alignment.
+const LARGEST_ALIGN: u64 = 1 << 20;
+
 /// Reads a module.
 pub fn parse(text: &str) -> Result<Module, Refusal> {
     let mut parser = Parser { tokens: tokens(text)?, at: 0 };
@@ -148,7 +153,8 @@ impl Parser {
                 ".maxntid" | ".reqntid" => {
                     let mut threads = self.integer()?;
                     while self.take(',') {
-                        threads *= self.integer()?;
+                        // No block is so large, whatever follows.
+                        threads = threads.saturating_mul(self.integer()?);
                     }
                     let limit =
                         if word == ".maxntid" { &mut max_threads } else { &mut required_threads };
@@ -224,14 +230,20 @@ impl Parser {
                 dynamic = true;
                 count = 0;
             } else {
-                count *= self.integer()?;
+                count = u64::saturating_mul(count, self.integer()?);
                 self.mark(']')?;
             }
         }
-        let bytes = count * element;
+        let bytes = count.saturating_mul(element);
+        if bytes > LARGEST {
+            return self.refuse(format!("a variable of more than {LARGEST} bytes"));
+        }
         let align = align.unwrap_or(element * lanes);
         if !align.is_power_of_two() {
             return self.refuse(format!("alignment {align} is no power of two"));
+        }
+        if align > LARGEST_ALIGN {
+            return self.refuse(format!("an alignment of more than {LARGEST_ALIGN}"));
         }
         let values = if self.take('=') { Some(self.values(element, bytes)?) } else { None };
         let space = space.to_owned();
@@ -403,6 +415,10 @@ impl Parser {
         while !self.take(end) {
             if !items.is_empty() {
                 self.mark(',')?;
+            }
+            // Lists of lists are no PTX, and would let the text say how much stack is used.
+            if self.peek_mark('{') || self.peek_mark('(') {
+                return self.refuse("a list in a list");
             }
             items.push(self.operand()?);
         }

@@ -2,6 +2,9 @@
 
 use crate::program::Refusal;
 
+/// Longest name. A range of registers repeats one 65535 times.
+const LONGEST: usize = 1024;
+
 /// A token and the line it stands on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Token {
@@ -78,6 +81,12 @@ fn line_tokens(
                 .char_indices()
                 .find(|&(at, c)| at > 0 && !(is_word(c) || c.is_ascii_digit()))
                 .map_or(rest.len(), |(at, _)| at);
+            if length > LONGEST {
+                return Err(Refusal::new(
+                    line,
+                    format!("a name of more than {LONGEST} characters"),
+                ));
+            }
             kind = Kind::Word(rest[..length].to_owned());
         } else if "{}()[]<>;:,+-=|!@".contains(first) {
             length = 1;

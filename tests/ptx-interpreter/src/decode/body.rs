@@ -29,7 +29,7 @@ pub(super) struct Body<'a> {
     jumps: Vec<(usize, String, u32)>,
     tables: Vec<(u32, String, u32)>,
     uses: BTreeSet<String>,
-    own: Vec<[usize; 3]>,
+    own: BTreeSet<[usize; 3]>,
     dynamic: HashMap<String, Slot>,
     /// The line at hand.
     pub(super) line: u32,
@@ -63,7 +63,7 @@ impl<'a> Body<'a> {
             jumps: Vec::new(),
             tables: Vec::new(),
             uses: BTreeSet::new(),
-            own: Vec::new(),
+            own: BTreeSet::new(),
             dynamic: HashMap::new(),
             line: source.line,
             carry: NONE,
@@ -219,7 +219,7 @@ impl<'a> Body<'a> {
             "param" => return self.frame_variable(variable).map(|_| ()),
             "shared" => {
                 let address = shared.place(align, bytes, GAP);
-                self.own.push([address, bytes, align]);
+                self.own.insert([address, bytes, align]);
                 address
             }
             _ => {

@@ -130,3 +130,42 @@ fn modules() {
         "{HEAD}.func (.param .b32 r) f(.param .b32 a) { ret; } .entry k() { call.uni f; ret; }";
     refused(&two.replace("{HEAD}", HEAD), "another number of parameters");
 }
+
+#[test]
+fn texts_that_would_take_stack_memory_or_overflow() {
+    // Each depth of a list would take a call of the reader.
+    let nested = format!("mov.b64 {}%l1;", "{".repeat(100_000));
+    refused(&kernel(&nested), "a list in a list");
+    refused(&kernel("call.uni (((r))), f, ();"), "a list in a list");
+    refused(&format!("{HEAD}.global .u8 {};", "n".repeat(1025)), "a name of more than");
+    refused(&format!("{HEAD}.global .align 4294967296 .u8 t;"), "an alignment of more than");
+    let huge = "[4294967296][4294967296]";
+    refused(&format!("{HEAD}.shared .b64 t{huge};"), "a variable of more than");
+    let most = u64::MAX;
+    refused(&format!("{HEAD}.shared .v4 .b64 t[{most}];"), "a variable of more than");
+    refused(&kernel(".local .b8 t[1000000];"), "of local memory or parameters");
+    refused(&kernel("setp.eq. %p1, %r1, %r2;"), "not supported");
+    let threads = format!("{HEAD}.entry k() .maxntid {most}, {most}, {most} {{ ret; }}");
+    let program = load(&threads, &mut Memory::new(0, 1 << 20)).expect("a large number");
+    assert_eq!(program.functions[0].max_threads, Some(most));
+}
+
+#[test]
+fn deep_and_many_calls() {
+    // 2^40 ways through the calls, each to the same shared variable.
+    let mut text = format!("{HEAD}.func f0() {{ .shared .b32 s; ret; }}\n");
+    for i in 1..=40 {
+        text += &format!(".func f{i}() {{ call.uni f{0}; call.uni f{0}; ret; }}\n", i - 1);
+    }
+    let kernel = "\n.entry k() { call.uni f40; ret; }";
+    let program = load(&(text.clone() + kernel), &mut Memory::new(0, 1 << 20)).expect("a program");
+    let number = program.kernel("k").expect("a kernel");
+    assert_eq!(program.functions[number].shared.len(), 1);
+    for i in 41..=20_000 {
+        text += &format!(".func f{i}() {{ call.uni f{}; ret; }}\n", i - 1);
+    }
+    text = text.replace(HEAD, "");
+    // The last function first, so that it is asked before those that it calls.
+    let reversed: Vec<&str> = text.lines().rev().collect();
+    refused(&format!("{HEAD}{}", reversed.join("\n")), "nested too deep");
+}
