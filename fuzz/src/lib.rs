@@ -1,5 +1,7 @@
 //! What the targets share: options, shapes and keys from arbitrary bytes.
 
+pub mod arena;
+
 use arbitrary::Arbitrary;
 use dropblock::{
     Alignment, BlockSize, DropBlock, Error, Fill, Gamma, Key, Layout, Map, Region, Scale, Shape,
