@@ -362,7 +362,9 @@ size_t dropblock_plan_units(const dropblock_plan *plan);    /* units of the mask
 size_t dropblock_plan_mask_len(const dropblock_plan *plan); /* 64-bit words of the mask */
 size_t dropblock_plan_groups(const dropblock_plan *plan);   /* scale groups */
 double dropblock_plan_gamma(const dropblock_plan *plan);    /* as it is really used */
-double dropblock_plan_expected_dropped(const dropblock_plan *plan); /* exact fraction of units */
+/* The exact fraction of units. This and DROPBLOCK_GAMMA_EXACT take time that grows with depth x
+ * height of the block: microseconds for those of networks. */
+double dropblock_plan_expected_dropped(const dropblock_plan *plan);
 dropblock_backend dropblock_plan_backend(const dropblock_plan *plan);
 
 /* Names one mask among all that a training run draws: the same key gives the same mask. */

@@ -174,7 +174,7 @@ impl Plan {
 
     /// Returns the exact expected fraction of units that are dropped, borders and overlaps
     /// counted: the mean over the map of `1 - (1 - gamma)^c`, where `c` is the number of
-    /// positions whose block covers the unit.
+    /// positions whose block covers the unit. The time grows with depth x height of the block.
     #[inline]
     #[must_use]
     pub const fn expected_dropped(&self) -> f64 {
