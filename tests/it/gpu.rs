@@ -2,6 +2,7 @@
 //!
 //! Elements are compared by their bits, NaN as NaN; buffers have canaries at both ends.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use dropblock::cuda::bytemuck::{self, Pod};
@@ -21,6 +22,8 @@ const PADDING: usize = 64;
 pub(crate) struct Launch {
     threads: u32,
     tile: Option<usize>,
+    /// Elements by which buffers begin past a multiple of 16 bytes.
+    offset: usize,
 }
 
 pub(crate) fn launches() -> impl Strategy<Value = Launch> {
@@ -42,7 +45,8 @@ pub(crate) fn launches() -> impl Strategy<Value = Launch> {
         2 => (1..20_usize).prop_map(|words| Some(words * 64)),
         1 => prop_oneof![Just(Some(4096)), Just(Some(32_768)), Just(Some(65_536))],
     ];
-    (threads, tile).prop_map(|(threads, tile)| Launch { threads, tile })
+    let offset = prop_oneof![3 => Just(0), 1 => 1..4_usize];
+    (threads, tile, offset).prop_map(|(threads, tile, offset)| Launch { threads, tile, offset })
 }
 
 /// The types of elements.
@@ -103,6 +107,7 @@ fn device() -> Option<&'static Device> {
 /// A buffer of the device amid canaries.
 struct Guarded<T> {
     buffer: Buffer<T>,
+    start: usize,
     len: usize,
 }
 
@@ -115,26 +120,35 @@ fn canary<T: Pod>() -> T {
 
 impl<T: Pod + PartialEq> Guarded<T> {
     fn new(device: &Device, data: &[T]) -> Result<Self, Error> {
-        let mut all = vec![canary(); data.len() + 2 * PADDING];
-        all[PADDING..PADDING + data.len()].copy_from_slice(data);
-        Ok(Self { buffer: device.upload(&all)?, len: data.len() })
+        Self::at(0, device, data)
+    }
+
+    /// The first element lies so many elements past a multiple of 16 bytes.
+    fn at(offset: usize, device: &Device, data: &[T]) -> Result<Self, Error> {
+        let (start, len) = (PADDING + offset, data.len());
+        let mut all = vec![canary(); start + len + PADDING];
+        all[start..start + len].copy_from_slice(data);
+        Ok(Self { buffer: device.upload(&all)?, start, len })
+    }
+
+    fn inside(&self) -> Range<usize> {
+        self.start..self.start + self.len
     }
 
     fn slice(&self) -> Slice<'_, T> {
-        let inside = PADDING..PADDING + self.len;
-        self.buffer.slice().get(inside).unwrap_or_else(|| unreachable!("it is inside"))
+        self.buffer.slice().get(self.inside()).unwrap_or_else(|| unreachable!("it is inside"))
     }
 
     fn slice_mut(&mut self) -> SliceMut<'_, T> {
-        let inside = PADDING..PADDING + self.len;
+        let inside = self.inside();
         self.buffer.slice_mut().get(inside).unwrap_or_else(|| unreachable!("it is inside"))
     }
 
     fn read(&self, stream: &Stream) -> Result<Vec<T>, Error> {
         let mut all = vec![T::zeroed(); self.buffer.len()];
         stream.download(self.buffer.slice(), &mut all)?;
-        let inside = PADDING..PADDING + self.len;
-        let outside = all[..PADDING].iter().chain(&all[inside.end..]);
+        let inside = self.inside();
+        let outside = all[..inside.start].iter().chain(&all[inside.end..]);
         let canary: T = canary();
         let alive = outside
             .into_iter()
@@ -147,6 +161,7 @@ impl<T: Pod + PartialEq> Guarded<T> {
 /// What a test needs of a case.
 struct Run<'c> {
     case: &'c Case,
+    offset: usize,
     device: &'c Device,
     stream: Stream,
     plan: Plan,
@@ -170,7 +185,8 @@ pub(crate) fn check(case: &Case, launch: Launch, of: Type) -> Result<(), Error> 
     let words = pack(&mask);
     let groups = (0..plan.groups()).map(|group| plan.count_group(&words, group).map(|d| d.count));
     let counts = groups.collect::<Result<_, _>>()?;
-    let mut run = Run { case, device, stream, plan, layer, mask, words, counts };
+    let mut run =
+        Run { case, offset: launch.offset, device, stream, plan, layer, mask, words, counts };
     run.check_masks()?;
     match of {
         Type::F32 => run.check_passes::<f32>()?,
@@ -256,32 +272,32 @@ impl Run<'_> {
             assert_eq!(wrong, None, "{name} of {} in {case:?}", std::any::type_name::<T>());
             Ok(())
         };
-        let source = Guarded::new(self.device, &x)?;
+        let source = Guarded::at(self.offset, self.device, &x)?;
         let words = Guarded::new(self.device, &self.words)?;
 
         let mut counts = self.dirty_counts()?;
-        let mut y = Guarded::new(self.device, &dirty)?;
+        let mut y = Guarded::at(self.offset, self.device, &dirty)?;
         self.layer.forward(key, source.slice(), y.slice_mut(), Some(counts.slice_mut()))?;
         same("forward", &y, &forward_new)?;
         self.check_counts("forward", &counts)?;
-        let mut y = Guarded::new(self.device, &dirty)?;
+        let mut y = Guarded::at(self.offset, self.device, &dirty)?;
         self.layer.forward(key, source.slice(), y.slice_mut(), None)?;
         same("forward without counts", &y, &forward_new)?;
-        let mut y = Guarded::new(self.device, &x)?;
+        let mut y = Guarded::at(self.offset, self.device, &x)?;
         self.layer.forward_in_place(key, y.slice_mut(), None)?;
         same("forward in place", &y, &forward_in_place)?;
 
         let counts = Some(counts.slice());
-        let mut y = Guarded::new(self.device, &dirty)?;
+        let mut y = Guarded::at(self.offset, self.device, &dirty)?;
         self.layer.backward(key, counts, source.slice(), y.slice_mut())?;
         same("backward", &y, &new)?;
-        let mut y = Guarded::new(self.device, &x)?;
+        let mut y = Guarded::at(self.offset, self.device, &x)?;
         self.layer.backward_in_place(key, counts, y.slice_mut())?;
         same("backward in place", &y, &in_place)?;
-        let mut y = Guarded::new(self.device, &dirty)?;
+        let mut y = Guarded::at(self.offset, self.device, &dirty)?;
         self.layer.apply(words.slice(), counts, source.slice(), y.slice_mut())?;
         same("apply", &y, &new)?;
-        let mut y = Guarded::new(self.device, &x)?;
+        let mut y = Guarded::at(self.offset, self.device, &x)?;
         self.layer.apply_in_place(words.slice(), counts, y.slice_mut())?;
         same("apply in place", &y, &in_place)?;
         if case.noise {
@@ -303,15 +319,15 @@ impl Run<'_> {
         let x = vec![value; expected.len()];
 
         let mut counts = self.dirty_counts()?;
-        let mut y = Guarded::new(self.device, &x)?;
+        let mut y = Guarded::at(self.offset, self.device, &x)?;
         self.layer.drop_only(self.case.key, y.slice_mut(), zero, Some(counts.slice_mut()))?;
         assert_eq!(y.read(&self.stream)?, expected, "drop only of {:?}", self.case);
         self.check_counts("drop only", &counts)?;
-        let mut y = Guarded::new(self.device, &x)?;
+        let mut y = Guarded::at(self.offset, self.device, &x)?;
         self.layer.drop_only(self.case.key, y.slice_mut(), zero, None)?;
         assert_eq!(y.read(&self.stream)?, expected, "drop only of {:?}", self.case);
         let words = Guarded::new(self.device, &self.words)?;
-        let mut y = Guarded::new(self.device, &x)?;
+        let mut y = Guarded::at(self.offset, self.device, &x)?;
         self.layer.fill_dropped(words.slice(), y.slice_mut(), zero)?;
         assert_eq!(y.read(&self.stream)?, expected, "fill of {:?}", self.case);
         Ok(())
@@ -454,15 +470,40 @@ fn dilation(
     Ok(())
 }
 
-/// Tensors of one line, longer than a round of a block: every vector path of the kernels.
+/// Every path of the kernels on purpose: each type and scale on lines, on planes that are many
+/// groups of a tile, on padded rows and with channels last; aligned and not; blocks that are
+/// narrower than a tile's vectors, the usual ones and the widest.
 #[test]
-fn long_lines() -> Result<(), Error> {
-    let shape = dropblock::Shape::nchw(2, 4, 37, 41);
+fn every_path() -> Result<(), Error> {
+    use dropblock::{DropBlock, Fill, Layout, Map, Shape};
+    let padded = Shape::new(2, 3, Map::hw(23, 29), Layout::ChannelsFirst);
+    let shapes = [
+        Shape::nchw(2, 4, 37, 41),
+        Shape::nchw(3, 40, 7, 7),
+        padded.with_strides([3 * 23 * 32, 23 * 32, 23 * 32, 32, 1]),
+        Shape::nhwc(2, 19, 21, 12),
+        Shape::ncdhw(2, 3, 5, 11, 13),
+    ];
+    let scales = [Scale::Fixed, Scale::Tensor, Scale::Sample, Scale::Channel, Scale::PerPosition];
+    let launches = [(32, Some(2048), 0), (256, None, 1), (1024, Some(65_536), 0)];
     let key = Key::new(5).step(3);
-    for scale in [Scale::Fixed, Scale::Tensor, Scale::Sample, Scale::PerPosition] {
-        let layer = dropblock::DropBlock::new(5, 0.3)?.with_scale(scale);
-        let case = Case { layer, shape, key, first_sample: 0, noise: false };
-        check(&case, Launch { threads: 32, tile: Some(2048) }, Type::F32)?;
+    let mut number = 0;
+    for of in [Type::F32, Type::F64, Type::F16, Type::Bf16] {
+        for scale in scales {
+            for shape in shapes {
+                // Each launch and fill meets each shape, scale and type.
+                number += 1;
+                let (threads, tile, offset) = launches[number % 3];
+                let noise = number % 4 == 0;
+                let layer = DropBlock::new(5, 0.3)?.with_scale(scale).with_fill(if noise {
+                    Fill::Noise
+                } else {
+                    Fill::Zero
+                });
+                let case = Case { layer, shape, key, first_sample: 0, noise };
+                check(&case, Launch { threads, tile, offset }, of)?;
+            }
+        }
     }
     Ok(())
 }
@@ -498,7 +539,7 @@ fn broken_kernels_are_caught() {
         // Some change nothing, as where a bound is generous.
         let caught = mistakes.filter(of_kind).take(6).any(|mistake| {
             let number = mistake.split(':').next().unwrap_or_default();
-            !child(number, "gpu::long_lines").status.success()
+            !child(number, "gpu::every_path").status.success()
         });
         assert!(caught, "{old} -> {new} in {kernel}");
     }
