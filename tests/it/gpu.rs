@@ -471,18 +471,25 @@ fn dilation(
 }
 
 /// Every path of the kernels on purpose: each type and scale on lines, on planes that are many
-/// groups of a tile, on padded rows and with channels last; aligned and not; blocks that are
-/// narrower than a tile's vectors, the usual ones and the widest.
+/// groups of a tile, on padded rows that are whole vectors or not, with channels last, with shared
+/// masks; aligned and not; blocks narrower than a tile's vectors, the usual ones and the widest.
 #[test]
 fn every_path() -> Result<(), Error> {
-    use dropblock::{DropBlock, Fill, Layout, Map, Shape};
-    let padded = Shape::new(2, 3, Map::hw(23, 29), Layout::ChannelsFirst);
+    use dropblock::{DropBlock, Fill, Layout, Map, Shape, Sharing};
+    let padded = |width| {
+        let shape = Shape::new(2, 3, Map::hw(23, width), Layout::ChannelsFirst);
+        shape.with_strides([3 * 23 * 32, 23 * 32, 23 * 32, 32, 1])
+    };
+    let own = Sharing::SampleChannel;
     let shapes = [
-        Shape::nchw(2, 4, 37, 41),
-        Shape::nchw(3, 40, 7, 7),
-        padded.with_strides([3 * 23 * 32, 23 * 32, 23 * 32, 32, 1]),
-        Shape::nhwc(2, 19, 21, 12),
-        Shape::ncdhw(2, 3, 5, 11, 13),
+        (Shape::nchw(2, 4, 37, 41), own),
+        (Shape::nchw(3, 40, 7, 7), own),
+        (padded(29), own),
+        (padded(24), own),
+        (Shape::nhwc(2, 19, 21, 12), own),
+        (Shape::nhwc(2, 12, 21, 16), Sharing::Sample),
+        (Shape::nchw(2, 6, 20, 24), Sharing::Channel),
+        (Shape::ncdhw(2, 3, 5, 11, 13), Sharing::All),
     ];
     let scales = [Scale::Fixed, Scale::Tensor, Scale::Sample, Scale::Channel, Scale::PerPosition];
     let launches = [(32, Some(2048), 0), (256, None, 1), (1024, Some(65_536), 0)];
@@ -490,16 +497,15 @@ fn every_path() -> Result<(), Error> {
     let mut number = 0;
     for of in [Type::F32, Type::F64, Type::F16, Type::Bf16] {
         for scale in scales {
-            for shape in shapes {
-                // Each launch and fill meets each shape, scale and type.
+            for (shape, sharing) in shapes {
+                // In turn, so that all meet.
                 number += 1;
                 let (threads, tile, offset) = launches[number % 3];
-                let noise = number % 4 == 0;
-                let layer = DropBlock::new(5, 0.3)?.with_scale(scale).with_fill(if noise {
-                    Fill::Noise
-                } else {
-                    Fill::Zero
-                });
+                let noise = number % 5 == 0;
+                let layer = DropBlock::new(5, 0.3)?
+                    .with_scale(scale)
+                    .with_sharing(sharing)
+                    .with_fill(if noise { Fill::Noise } else { Fill::Zero });
                 let case = Case { layer, shape, key, first_sample: 0, noise };
                 check(&case, Launch { threads, tile, offset }, of)?;
             }
