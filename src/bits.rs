@@ -103,11 +103,25 @@ impl<const N: usize> Pattern<N> {
         Self(words)
     }
 
+    /// Whether the bits lie in two words, wherever they begin.
+    #[inline]
+    pub(crate) fn is_short(&self) -> bool {
+        // A single bit in the second word is not shifted into a third.
+        let rest = self.0.get(1..).unwrap_or_default();
+        matches!(rest, [] | [0 | 1, ..]) && rest.iter().skip(1).all(|&word| word == 0)
+    }
+
     /// Sets the bits from `bit` on, if all `N` words are there.
     #[inline(always)]
     pub(crate) fn set(&self, words: &mut [u64], bit: usize) -> bool {
+        self.set_in::<N>(words, bit)
+    }
+
+    /// The same for bits that lie in the first `M` words.
+    #[inline(always)]
+    pub(crate) fn set_in<const M: usize>(&self, words: &mut [u64], bit: usize) -> bool {
         let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
-        let Some(words) = words.get_mut(index..).and_then(<[u64]>::first_chunk_mut::<N>) else {
+        let Some(words) = words.get_mut(index..).and_then(<[u64]>::first_chunk_mut::<M>) else {
             return false;
         };
         let mut below = 0;

@@ -11,7 +11,7 @@ use crate::gamma::{ONE, mul};
 
 /// The number of columns, a power of two.
 pub(crate) const COLUMNS: usize = 1 << COLUMN_BITS;
-const COLUMN_BITS: u32 = 10;
+pub(crate) const COLUMN_BITS: u32 = 10;
 /// The gap that means "this many positions without a centre, then draw again".
 pub(crate) const LONG: u32 = COLUMNS as u32 - 1;
 /// The weight of a column, of 2^32 in all.

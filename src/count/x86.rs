@@ -1,4 +1,4 @@
-//! Counting with POPCNT and the vectors that compilers make of it.
+//! Counting with POPCNT or VPOPCNTDQ, and the vectors that compilers make of them.
 
 #![allow(unsafe_code, reason = "instructions that are found at run time")]
 
@@ -14,7 +14,16 @@ pub(super) fn count(x86: X86, bits: &[u64], range: Range<usize>) -> u64 {
         scalar::count(bits, range)
     }
 
-    let _avx2 = x86.avx2();
-    // SAFETY: the token proves the instructions.
-    unsafe { avx2(bits, range) }
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
+    fn avx512(bits: &[u64], range: Range<usize>) -> u64 {
+        scalar::count(bits, range)
+    }
+
+    match x86 {
+        // SAFETY: the token proves the instructions.
+        X86::Avx2(_) => unsafe { avx2(bits, range) },
+        // SAFETY: the token proves the instructions.
+        X86::Avx512(_) => unsafe { avx512(bits, range) },
+    }
 }

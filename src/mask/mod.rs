@@ -12,6 +12,8 @@ use crate::center::{Cell, Locator, Walker};
 use crate::dilate::{Dilation, spread_bits_up};
 use crate::gap::Table;
 use crate::rng::{SEGMENT, Streams};
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use crate::x86::X86;
 
 mod recipe;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -49,6 +51,12 @@ impl<'a> Source<'a> {
 
     /// Fills a mask of `planes` planes, tile by tile. A tile begins at a whole word.
     pub(crate) fn fill(&self, planes: usize, mask: &mut [u64]) {
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        if let Level::X86(X86::Avx512(avx512)) = self.level
+            && x86::fill_in_lanes(avx512, self, planes, mask)
+        {
+            return;
+        }
         let mut walker = self.walker(self.position(0));
         self.for_each_mask_tile(planes, mask, |planes, words| {
             self.fill_planes(&mut walker, planes, words);
@@ -212,12 +220,19 @@ impl<'a> Source<'a> {
         words: &mut [u64],
         mut visit: impl FnMut(usize),
     ) {
-        let ([depth, rows, len], [_, height, width]) = (self.blocks.block, self.blocks.map);
+        let len = self.blocks.block[2];
         let line = 0..planes.len() * self.plane_bits();
         self.for_each_corner(walker, planes, |corner| {
             bits::set(words, corner, len);
             visit(corner);
         });
+        self.spread_line(words, line);
+    }
+
+    /// Completes blocks of which the first rows are set.
+    #[inline(always)]
+    fn spread_line(&self, words: &mut [u64], line: Range<usize>) {
+        let ([depth, rows, _], [_, height, width]) = (self.blocks.block, self.blocks.map);
         spread_bits_up(self.level, words, line.clone(), rows - 1, width);
         spread_bits_up(self.level, words, line, depth - 1, height * width);
     }

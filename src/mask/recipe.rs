@@ -4,6 +4,7 @@ use crate::backend::Level;
 use crate::bits::{Pattern, WORD_BITS};
 use crate::block::Blocks;
 use crate::center::Locator;
+use crate::rng::SEGMENT;
 
 /// How whole planes are filled. The bits do not depend on it.
 ///
@@ -66,7 +67,7 @@ impl Recipe {
         };
         let is_pattern = pattern.is_some();
         Self {
-            locator: Locator::new(blocks, tile_planes(blocks)),
+            locator: Locator::new(blocks, tile_planes(blocks).saturating_add(batch_planes(blocks))),
             pattern,
             scalar: Method::choose(blocks, is_pattern, gamma, 20.0),
             simd: Method::choose(blocks, is_pattern, gamma, 8.0),
@@ -93,6 +94,15 @@ pub(super) const fn tile_planes(blocks: &Blocks) -> usize {
     let step = if zeros < WORD_BITS.trailing_zeros() { WORD_BITS >> zeros } else { 1 };
     let steps = TILE_BITS / step / plane_bits;
     if steps > 0 { steps * step } else { step }
+}
+
+/// The most planes that the positions of a batch lie in: of the segments that are drawn side by side.
+pub(super) const fn batch_planes(blocks: &Blocks) -> usize {
+    const BATCH: u64 = 16 * SEGMENT as u64;
+    match BATCH.checked_div(blocks.positions()) {
+        Some(planes) => planes as usize + 2,
+        None => 0,
+    }
 }
 
 /// The steps of a window that doubles from 1 to `size`.

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use dropblock::{
-    Alignment, Backend, DropBlock, Error, Gamma, Key, Layout, Map, Plan, Region, Scale, Shape,
-    Sharing, reference,
+    Alignment, Backend, BlockSize, DropBlock, Error, Gamma, Key, Layout, Map, Plan, Region, Scale,
+    Shape, Sharing, reference,
 };
 
 use crate::case::{Case, bits_of, count, draw, pack, tensor};
@@ -202,6 +202,65 @@ tiny_maps! {
 }
 
 /// Whether the tests on large tensors are asked for.
+/// Masks of several segments of positions, some of them drawn side by side: whole ones, parts at
+/// either end, maps much smaller and larger than a segment, every way of setting blocks.
+#[test]
+fn masks_of_many_segments_are_the_same_on_every_backend() -> Result<(), Error> {
+    let maps = [
+        (Map::hw(3, 3), BlockSize::hw(3, 3), 20_000),
+        (Map::hw(14, 14), BlockSize::hw(14, 14), 20_000),
+        (Map::hw(7, 7), BlockSize::hw(3, 3), 1403),
+        (Map::hw(14, 14), BlockSize::hw(7, 7), 1205),
+        (Map::hw(31, 33), BlockSize::hw(1, 1), 30),
+        (Map::hw(56, 56), BlockSize::hw(7, 7), 19),
+        (Map::hw(100, 90), BlockSize::hw(5, 5), 5),
+        (Map::hw(90, 300), BlockSize::hw(4, 300), 90),
+        (Map::hw(260, 270), BlockSize::hw(7, 7), 2),
+        (Map::l(50_000), BlockSize::uniform(9), 3),
+        (Map::dhw(8, 28, 28), BlockSize::dhw(3, 3, 3), 5),
+        (Map::dhw(9, 20, 20), BlockSize::dhw(5, 6, 7), 40),
+    ];
+    for (map, block, planes) in maps {
+        for gamma in [1e-6, 0.002, 0.02, 0.3, 1.0] {
+            let layer =
+                DropBlock::new(1, 0.1)?.with_block_size(block)?.with_gamma(Gamma::Raw(gamma))?;
+            let shape = Shape::new(planes, 1, map, Layout::ChannelsFirst);
+            for first_sample in [0, 1, 1_000_003] {
+                same_on_every_backend(&layer, shape, Key::new(9).first_sample(first_sample))?;
+            }
+        }
+    }
+    // Whole numbers of segments: 4096 positions each.
+    let layer = DropBlock::new(1, 0.1)?;
+    for segments in [1, 3, 4, 5, 15, 16, 17, 20, 33] {
+        let shape = Shape::new(segments, 1, Map::hw(64, 64), Layout::ChannelsFirst);
+        same_on_every_backend(&layer, shape, Key::new(10))?;
+    }
+    Ok(())
+}
+
+fn same_on_every_backend(layer: &DropBlock, shape: Shape, key: Key) -> Result<(), Error> {
+    let plan = layer.with_backend(Backend::Scalar)?.plan(shape)?;
+    let mut expected = vec![0; plan.mask_len()];
+    plan.mask(key, &mut expected)?;
+    // The reference sets every unit of every block.
+    if plan.gamma() < 0.1 {
+        let mut mask = vec![false; reference::units(layer, &shape)];
+        reference::mask(layer, &shape, &key, &mut mask);
+        assert!(expected == pack(&mask), "{shape:?}, gamma {}", plan.gamma());
+    }
+    for backend in Backend::available() {
+        let plan = layer.with_backend(backend)?.plan(shape)?;
+        let mut mask = vec![!0; plan.mask_len() + 1];
+        let dropped = plan.mask(key, &mut mask)?;
+        assert_eq!(mask.pop(), Some(!0), "{backend}, {shape:?}");
+        assert!(mask == expected, "{backend}, {shape:?}, gamma {}", plan.gamma());
+        let set: u32 = mask.iter().map(|word| word.count_ones()).sum();
+        assert_eq!(dropped.count, u64::from(set), "{backend}, {shape:?}");
+    }
+    Ok(())
+}
+
 fn is_large() -> bool {
     let is_large = std::env::var("DROPBLOCK_LARGE").is_ok_and(|value| value == "1");
     if !is_large {

@@ -13,6 +13,9 @@ use crate::block::Blocks;
 use crate::gap::{self, LONG, Table};
 use crate::rng::{SEGMENT, Streams};
 
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+pub(crate) mod x86;
+
 /// Walks the line of positions from centre to centre.
 #[derive(Debug)]
 pub(crate) struct Walker<'a> {
@@ -106,6 +109,12 @@ impl Locator {
             ],
             lacking: [(depth - slices) * height * width, (height - rows) * width, width - columns],
         }
+    }
+
+    /// Whether nothing takes a division.
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    pub(crate) fn multiplies(&self) -> bool {
+        self.grid.iter().all(|divisor| divisor.reciprocal != 0)
     }
 
     #[inline(always)]
