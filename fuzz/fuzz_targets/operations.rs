@@ -266,7 +266,7 @@ fn shards(plan: &Plan, key: Key, input: &Input, words: &[u64]) -> Result<(), Err
     let shard = plan.options().plan(shard)?;
     let mut mask = vec![0; shard.mask_len()];
     for sample in 0..shape.samples() {
-        let first = input.case.key.first_sample.get() as u64 + sample as u64;
+        let first = (input.case.key.first_sample.get() as u64).wrapping_add(sample as u64);
         shard.mask(key.first_sample(first), &mut mask)?;
         let offset = if plan.units() == shard.units() { 0 } else { sample * shard.units() };
         let bit = |words: &[u64], i: usize| words[i / 64] >> (i % 64) & 1;
