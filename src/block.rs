@@ -101,7 +101,7 @@ impl BlockSize {
             sizes[axis] = match self.0 {
                 Size::Relative(fraction) => {
                     let size = (fraction * map.size[axis] as f64) as usize;
-                    if size > 1 { size } else { 1 }
+                    if size == 0 { 1 } else { size }
                 }
                 Size::Uniform(size) => size,
                 Size::PerAxis { size, .. } => size[axis],
@@ -181,14 +181,13 @@ impl Blocks {
         product(&self.grid)
     }
 
-    /// The number of positions whose whole block fits in the map, per map.
+    /// The number of positions whose whole block fits in the map, per map. No block is larger than
+    /// its map; along an axis of size 0 the one of size 0 fits.
     pub(crate) const fn valid_positions(&self) -> u64 {
         let mut places = [0; 3];
         let mut axis = 0;
         while axis < 3 {
-            if self.block[axis] > 0 {
-                places[axis] = self.map[axis] - self.block[axis] + 1;
-            }
+            places[axis] = self.map[axis] - self.block[axis] + 1;
             axis += 1;
         }
         product(&places)

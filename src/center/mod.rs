@@ -185,3 +185,29 @@ impl Divisor {
         (quotient, dividend - quotient * self.divisor.get())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a reciprocal and, for too many dividends, without.
+    #[test]
+    fn quotients() {
+        for divisor in [1, 2, 3, 7, 64, 1000, 8209, (1 << 30) - 1, 1 << 30] {
+            for limit in [1, 5, 1 << 12, (1 << 30) - 1, 1 << 30, 1 << 31] {
+                let by = Divisor::new(divisor, limit);
+                let last = limit as usize - 1;
+                for near in [0, divisor, last / 2, last / divisor * divisor, last] {
+                    for dividend in near.saturating_sub(2)..near.saturating_add(3).min(last + 1) {
+                        let expected = (dividend / divisor, dividend % divisor);
+                        assert_eq!(
+                            by.divide(dividend),
+                            expected,
+                            "{dividend} / {divisor}, {limit}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
