@@ -100,7 +100,12 @@ impl Group<'_> {
 
 /// Prints the circumstances, so that the output is a record, and the names of the columns.
 pub(crate) fn print_header() {
-    let features = if cfg!(feature = "half") { " --features half" } else { "" };
+    let features = match (cfg!(feature = "half"), cfg!(feature = "rayon")) {
+        (true, true) => " --features half,rayon",
+        (true, false) => " --features half",
+        (false, true) => " --features rayon",
+        (false, false) => "",
+    };
     let target = if cfg!(target_feature = "avx512f") {
         "avx512f"
     } else if cfg!(target_feature = "avx2") {

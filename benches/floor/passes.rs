@@ -219,6 +219,10 @@ fn bench<T: Number>(settings: &Settings, problem: &Problem) {
                 floor: Some(floor(kind)),
             });
         }
+        #[cfg(feature = "rayon")]
+        if operation == FORWARD && len > 1 << 16 {
+            candidates.push(on_all_threads(&plans, &mut buffers, floor(kind)));
+        }
         let is_plain = problem.name.is_empty() && problem.shape.strides()[4] == 1;
         if operation == FORWARD && is_plain && T::NAME.is_empty() {
             let mut plain = Plain::new(&plans[0], problem.block);
@@ -240,6 +244,51 @@ fn bench<T: Number>(settings: &Settings, problem: &Problem) {
     let (block, p) = (problem.block, problem.p);
     let group = Group { shape: &shape, block, p, len, repeats, unit: NANOSECONDS };
     group.measure(settings, &mut candidates, &mut buffers);
+}
+
+/// The forward pass in place on the threads of rayon's pool, with the default backend.
+#[cfg(feature = "rayon")]
+fn on_all_threads<'p, T: Number>(
+    plans: &'p [Plan],
+    buffers: &mut Buffers<T>,
+    floor: fn(&mut Buffers<T>) -> f64,
+) -> Candidate<'p, Buffers<T>> {
+    let plan = &plans[plans.len() - 1];
+    let forward = |plan: &Plan, b: &mut Buffers<T>| {
+        let key = b.key();
+        let dropped = plan.parallel().forward_in_place(key, &mut b.x, Some(&mut b.mask));
+        b.dropped = done(dropped);
+    };
+    let serial = |plan: &Plan, b: &mut Buffers<T>| {
+        let key = b.key();
+        b.dropped = done(plan.forward_in_place(key, &mut b.x, Some(&mut b.mask)));
+    };
+    check("forward on one thread", serial, &plans[..1], buffers);
+    let expected = digest(buffers.x.iter().map(|x| u64::from(x.to_bits())));
+    check("forward on all threads", forward, &plans[plans.len() - 1..], buffers);
+    assert_eq!(expected, digest(buffers.x.iter().map(|x| u64::from(x.to_bits()))));
+    Candidate {
+        operation: FORWARD,
+        backend: "rayon",
+        run: Box::new(move |b| {
+            // As in a program that is parallel throughout: the caller is a thread of the pool, and
+            // the others are awake from work of their own.
+            rayon::scope(|_| {
+                refill(&mut b.x);
+                time(|| forward(plan, b))
+            })
+        }),
+        floor: Some(floor),
+    }
+}
+
+#[cfg(feature = "rayon")]
+fn refill<T: Number>(x: &mut [T]) {
+    if x.len() <= 1 << 15 {
+        return x.fill(T::ONE);
+    }
+    let (first, second) = x.split_at_mut(x.len() / 2);
+    rayon::join(|| refill(first), || refill(second));
 }
 
 /// All backends give the same mask, count and tensors.

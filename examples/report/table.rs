@@ -34,8 +34,9 @@ const VARIANTS: [Tensor; 14] = [
 const FORWARD: &str = "forward in place";
 
 /// The columns: title, operation, backend (the default one if empty).
-const COLUMNS: [(&str, &str, &str); 9] = [
+const COLUMNS: [(&str, &str, &str); 10] = [
     ("forward in place", FORWARD, ""),
+    ("`rayon`", FORWARD, "rayon"),
     ("`simd`", FORWARD, "simd"),
     ("`scalar`", FORWARD, "scalar"),
     ("plain", FORWARD, "plain"),
@@ -65,8 +66,8 @@ pub(crate) fn section(records: &Records) -> String {
          ratio × floor: the median ratio to the memory floor of the same round (in place \
          `x *= c`, for `half` types their own loop, to `y` a copy) times that floor in \
          nanoseconds per element, as the mean of two runs. Columns without a backend's name are \
-         the default backend, here `{backend}`. The next three columns are the forward pass in \
-         place by the portable backends and by a plain implementation in two passes (draw a mask \
+         the default backend, here `{backend}`. The next four columns are the forward pass in \
+         place on all threads of the machine, by the portable backends, and by a plain implementation in two passes (draw a mask \
          of bytes; multiply), `benches/floor/plain.rs`."
     ));
     text.push('\n');
