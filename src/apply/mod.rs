@@ -16,6 +16,8 @@ mod simd;
 mod transpose;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86_float;
 #[cfg(all(feature = "half", target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_half;
 

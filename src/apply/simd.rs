@@ -101,7 +101,7 @@ macro_rules! block {
                 runs: Runs,
                 factors: Factors<'_, Self>,
             ) {
-                super::x86::$x86::apply(x86, tensor, bits, bit, runs, factors);
+                super::x86_float::$x86::apply(x86, tensor, bits, bit, runs, factors);
             }
 
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -113,7 +113,7 @@ macro_rules! block {
                 bit: usize,
                 len: usize,
             ) {
-                super::x86::$x86::apply_groups(x86, tensor, bits, bit, len);
+                super::x86_float::$x86::apply_groups(x86, tensor, bits, bit, len);
             }
         }
 

@@ -1,0 +1,241 @@
+//! Vectors of `f32` and `f64` for `x86.rs`.
+//!
+//! With AVX-512 the bits of a word are lane masks as they stand: one instruction multiplies the
+//! kept lanes and zeroes the others. With AVX2 half a word is broadcast, each lane keeps its own
+//! bit, and a comparison turns it into a mask of the lane's width.
+
+#![allow(unsafe_code, reason = "vector instructions, loads and stores through pointers")]
+#![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
+
+use core::arch::x86_64::*;
+
+use super::x86::{Vector, kernel};
+use super::{Factors, Runs, Tensor};
+use crate::bits;
+use crate::x86::X86;
+
+kernel!(f32_runs: f32, f32, __m256, __m512);
+kernel!(f64_runs: f64, f64, __m256d, __m512d);
+
+/// The lanes below `len`, all bits set.
+macro_rules! lanes_below {
+    ($int:ident, $lanes:literal, $len:expr) => {{
+        // Zeros follow, so that a load further on has fewer.
+        const LANES: [$int; 2 * $lanes] = {
+            let mut lanes = [0; 2 * $lanes];
+            let mut i = 0;
+            while i < $lanes {
+                lanes[i] = -1;
+                i += 1;
+            }
+            lanes
+        };
+        _mm256_loadu_si256(LANES.as_ptr().add($lanes - $len.min($lanes)).cast())
+    }};
+}
+
+/// Floats under AVX2: `$parts` of a word are broadcast at a time, to lanes of `$int` bits.
+macro_rules! avx2 {
+    (
+        $vector:ident, $float:ident, $int:ident, $lanes:literal, $groups:literal,
+        $load:ident, $store:ident, $maskload:ident, $maskstore:ident,
+        $splat:ident, $splat_int:ident, $cmpeq:ident, $mul:ident, $andnot:ident, $cast:ident
+    ) => {
+        impl Vector for $vector {
+            type Element = $float;
+            type Scale = $float;
+            type Scales = Self;
+            type Word = [__m256i; 64 / $int::BITS as usize];
+            const LANES: usize = $lanes;
+            const OVERLAPS: bool = true;
+
+            #[inline(always)]
+            unsafe fn load(x: *const $float) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $load(x) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, y: *mut $float) {
+                // SAFETY: the caller's.
+                unsafe { $store(y, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_part(x: *const $float, len: usize) -> Self {
+                // SAFETY: the lanes below `len` only are touched.
+                unsafe { $maskload(x, lanes_below!($int, $lanes, len)) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_part(self, y: *mut $float, len: usize) {
+                // SAFETY: the lanes below `len` only are touched.
+                unsafe { $maskstore(y, lanes_below!($int, $lanes, len), self) }
+            }
+
+            #[inline(always)]
+            unsafe fn splat(scale: $float) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $splat(scale) }
+            }
+
+            #[inline(always)]
+            unsafe fn scales(scales: *const $float) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $load(scales) }
+            }
+
+            #[inline(always)]
+            unsafe fn word(word: u64) -> Self::Word {
+                // SAFETY: the caller's.
+                core::array::from_fn(|i| unsafe {
+                    $splat_int((word >> (i as u32 * $int::BITS % 64)) as $int)
+                })
+            }
+
+            #[inline(always)]
+            unsafe fn select(self, word: Self::Word, i: usize, scales: Self) -> Self {
+                const LANE: [[$int; $lanes]; $groups] = {
+                    let mut lane = [[0; $lanes]; $groups];
+                    let mut i = 0;
+                    while i < $lanes * $groups {
+                        lane[i / $lanes][i % $lanes] = 1 << i;
+                        i += 1;
+                    }
+                    lane
+                };
+                // SAFETY: the load is of an array, the rest the caller's.
+                unsafe {
+                    let lane = _mm256_loadu_si256(LANE[i % $groups].as_ptr().cast());
+                    let word = word[i / $groups % (64 / $int::BITS as usize)];
+                    let dropped = $cmpeq(_mm256_and_si256(word, lane), lane);
+                    $andnot($cast(dropped), $mul(self, scales))
+                }
+            }
+        }
+    };
+}
+
+avx2!(
+    __m256,
+    f32,
+    i32,
+    8,
+    4,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_maskload_ps,
+    _mm256_maskstore_ps,
+    _mm256_set1_ps,
+    _mm256_set1_epi32,
+    _mm256_cmpeq_epi32,
+    _mm256_mul_ps,
+    _mm256_andnot_ps,
+    _mm256_castsi256_ps
+);
+avx2!(
+    __m256d,
+    f64,
+    i64,
+    4,
+    16,
+    _mm256_loadu_pd,
+    _mm256_storeu_pd,
+    _mm256_maskload_pd,
+    _mm256_maskstore_pd,
+    _mm256_set1_pd,
+    _mm256_set1_epi64x,
+    _mm256_cmpeq_epi64,
+    _mm256_mul_pd,
+    _mm256_andnot_pd,
+    _mm256_castsi256_pd
+);
+
+/// Floats under AVX-512.
+macro_rules! avx512 {
+    (
+        $vector:ident, $float:ident, $mask:ident, $lanes:literal, $load:ident, $store:ident,
+        $maskload:ident, $maskstore:ident, $splat:ident, $mul:ident
+    ) => {
+        impl Vector for $vector {
+            type Element = $float;
+            type Scale = $float;
+            type Scales = Self;
+            type Word = u64;
+            const LANES: usize = $lanes;
+            const OVERLAPS: bool = false;
+
+            #[inline(always)]
+            unsafe fn load(x: *const $float) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $load(x) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, y: *mut $float) {
+                // SAFETY: the caller's.
+                unsafe { $store(y, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_part(x: *const $float, len: usize) -> Self {
+                // SAFETY: the lanes below `len` only are touched.
+                unsafe { $maskload(bits::low(len) as $mask, x) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_part(self, y: *mut $float, len: usize) {
+                // SAFETY: the lanes below `len` only are touched.
+                unsafe { $maskstore(y, bits::low(len) as $mask, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn splat(scale: $float) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $splat(scale) }
+            }
+
+            #[inline(always)]
+            unsafe fn scales(scales: *const $float) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $load(scales) }
+            }
+
+            #[inline(always)]
+            unsafe fn word(word: u64) -> u64 {
+                !word
+            }
+
+            #[inline(always)]
+            unsafe fn select(self, kept: u64, i: usize, scales: Self) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $mul((kept >> (i * $lanes % 64)) as $mask, self, scales) }
+            }
+        }
+    };
+}
+
+avx512!(
+    __m512,
+    f32,
+    u16,
+    16,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_maskz_loadu_ps,
+    _mm512_mask_storeu_ps,
+    _mm512_set1_ps,
+    _mm512_maskz_mul_ps
+);
+avx512!(
+    __m512d,
+    f64,
+    u8,
+    8,
+    _mm512_loadu_pd,
+    _mm512_storeu_pd,
+    _mm512_maskz_loadu_pd,
+    _mm512_mask_storeu_pd,
+    _mm512_set1_pd,
+    _mm512_maskz_mul_pd
+);
