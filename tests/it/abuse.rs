@@ -150,6 +150,32 @@ fn masks_of_tensors_that_no_memory_holds() -> Result<(), Error> {
 }
 
 /// A size of 0 along each axis in turn, in each rank: nothing is done, and it succeeds.
+/// What maps and shapes say of themselves.
+#[test]
+fn sizes_ranks_and_emptiness() {
+    for (map, rank) in [(Map::l(7), 1), (Map::hw(4, 5), 2), (Map::dhw(3, 4, 5), 3)] {
+        assert_eq!(map.rank(), rank);
+        let full = Shape::new(2, 3, map, Layout::ChannelsFirst);
+        assert!(!map.is_empty() && !full.is_empty());
+        assert_eq!(full.len(), map.len().map(|len| 6 * len));
+        for (samples, channels) in [(0, 3), (2, 0), (0, 0)] {
+            let shape = Shape::new(samples, channels, map, Layout::ChannelsLast);
+            assert!(shape.is_empty() && shape.len() == Ok(0), "{shape:?}");
+        }
+    }
+    for map in [
+        Map::l(0),
+        Map::hw(0, 5),
+        Map::hw(4, 0),
+        Map::dhw(0, 4, 5),
+        Map::dhw(3, 0, 5),
+        Map::dhw(3, 4, 0),
+    ] {
+        assert!(map.is_empty() && map.len() == Ok(0), "{map:?}");
+        assert!(Shape::new(2, 3, map, Layout::ChannelsFirst).is_empty(), "{map:?}");
+    }
+}
+
 #[test]
 fn an_axis_of_size_0_is_an_empty_tensor() -> Result<(), Error> {
     for map in [
