@@ -123,3 +123,54 @@ pub(crate) const fn check(
         done[next] = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Layout, Map};
+
+    /// What is joined decides how a tensor is walked, and so its time, not its bits.
+    #[test]
+    fn even_axes_are_joined() {
+        let first = |map| Shape::new(2, 3, map, Layout::ChannelsFirst);
+        let last = |map| Shape::new(2, 3, map, Layout::ChannelsLast);
+        let padded = Shape::nchw(2, 3, 4, 5).with_strides([96, 32, 0, 8, 1]);
+        let cropped = Shape::ncdhw(2, 3, 6, 4, 5).with_strides([600, 200, 30, 5, 1]);
+        // One row of 2 positions 7 apart, and 3 of 1 position each 7 apart.
+        let (row, column) = (Shape::nchw(1, 2, 1, 2), Shape::nchw(1, 2, 3, 1));
+        let (row, column) =
+            (row.with_strides([0, 1, 0, 99, 7]), column.with_strides([0, 1, 0, 7, 99]));
+        let apart = Shape::nchw(2, 3, 4, 5).with_strides([200, 60, 0, 15, 3]);
+        let single = Shape::nchw(2, 3, 1, 1).with_strides([3, 1, 0, 0, 0]);
+        for (shape, len, step, line, adjacent) in [
+            (first(Map::hw(4, 5)), 20, 1, true, false),
+            (first(Map::dhw(6, 4, 5)), 120, 1, true, false),
+            (first(Map::l(7)), 7, 1, true, false),
+            (last(Map::hw(4, 5)), 20, 3, false, true),
+            (last(Map::dhw(6, 4, 5)), 120, 3, false, true),
+            (padded, 5, 1, false, false),
+            (cropped, 20, 1, false, false),
+            (row, 2, 7, false, true),
+            (column, 3, 7, false, true),
+            (apart, 20, 3, false, false),
+            (single, 1, 0, true, true),
+        ] {
+            let rows = Rows::new(&shape);
+            assert_eq!((rows.len, rows.step, rows.line), (len, step, line), "{shape:?}");
+            let channels = shape.channels();
+            assert_eq!(rows.channels_adjacent(channels), adjacent, "{shape:?}");
+            assert!(!rows.channels_adjacent(1), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_extent_that_is_not_too_large() {
+        let stride = MAX - 1;
+        let shape = Shape::nchw(2, 1, 1, 1).with_strides([stride as usize, 1, 1, 1, 1]);
+        assert_eq!(shape.extent(), Ok(MAX as usize));
+        let shape = shape.with_strides([stride as usize + 1, 1, 1, 1, 1]);
+        assert_eq!(shape.extent(), Err(Error::TooLarge { limit: MAX }));
+    }
+
+    const MAX: u64 = crate::shape::MAX_ELEMENTS;
+}
