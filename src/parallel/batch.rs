@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::PARTS;
 use super::units::{CHUNK_BITS, aligned, generate, half};
 use crate::apply::Tensor;
 use crate::bits::{WORD_BITS, words};
@@ -40,7 +41,12 @@ impl<'a> Batch<'a> {
         let own = planes == mask_planes;
         let grouped = plan.options.scale == Scale::Sample && mask_planes > 1;
         let map = Shape { samples: 1, channels: 1, ..plan.shape };
+        // What goes row by row does a row of all channels at once, so that they stay together where
+        // there are samples enough.
+        let by_row = !plan.rows.line || plan.options.scale == Scale::PerPosition;
+        let enough = samples >= 2 * PARTS * rayon::current_num_threads();
         if channels > 1
+            && !(by_row && enough)
             && (samples == 1 || sample == channels * channel)
             && map.extent().is_ok_and(|extent| extent <= channel)
             && (own && !grouped || mask_planes == 1)

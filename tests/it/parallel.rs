@@ -251,6 +251,7 @@ fn large_tensors_equal_those_of_one_thread() {
         (Shape::new(5, 7, Map::l(17_001), Layout::ChannelsFirst), 11),
         (Shape::new(1, 9, Map::dhw(9, 60, 61), Layout::ChannelsFirst), 3),
         (padded(3, 65, 40, 41), 7),
+        (padded(17, 9, 40, 41), 7),
         (padded(1, 65, 57, 55), 7),
         (behind(7, 33, 40, 41), 7),
         // Samples innermost: no cuts of the tensor.
