@@ -75,8 +75,8 @@ const fn search(blocks: &Blocks, drop_prob: u64) -> (u64, u32) {
         return (drop_prob, 0);
     }
     // Invariant: kept(low) < target <= kept(high). The steps are those of the Illinois variant of
-    // regula falsi, which soon come close to the answer, but from one side: so a step on the same
-    // side as the last goes beyond what the line says, each time further.
+    // regula falsi. As kept is convex they soon come close to the answer, but from below: so a step
+    // on the same side as the last goes beyond what the line says, each time further.
     let (mut low, mut high) = (0, ONE);
     let (mut low_gap, mut high_gap) = (target, kept(blocks, ONE) - target);
     let (mut was_low, mut beyond) = (false, 0_u64);
@@ -97,14 +97,13 @@ const fn search(blocks: &Blocks, drop_prob: u64) -> (u64, u32) {
         };
         let kept = kept(blocks, middle);
         let is_low = kept < target;
-        let again = is_low == was_low && steps > 0;
+        let again = is_low == was_low;
         beyond = if again { beyond.saturating_mul(8).saturating_add(1) } else { 0 };
         if is_low {
             (low, low_gap) = (middle, target - kept);
             high_gap >>= again as u32;
         } else {
             (high, high_gap) = (middle, kept - target);
-            low_gap >>= again as u32;
         }
         was_low = is_low;
         steps += 1;

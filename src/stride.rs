@@ -154,6 +154,7 @@ mod tests {
             (column, 3, 7, false, true),
             (apart, 20, 3, false, false),
             (single, 1, 0, true, true),
+            (single.with_strides([3, 1, 0, 0, 1]), 1, 1, true, true),
         ] {
             let rows = Rows::new(&shape);
             assert_eq!((rows.len, rows.step, rows.line), (len, step, line), "{shape:?}");
