@@ -516,8 +516,8 @@ fn every_path() -> Result<(), Error> {
 }
 
 /// Kernels with one wrong instruction are caught: a barrier left out, a bound off by one, an
-/// address off by one, an OR that is an AND, a sum for a difference. The interpreter makes the mistakes as it loads the
-/// module, in another process that runs the test above.
+/// address off by one, an OR that is an AND, a sum for a difference. The interpreter makes the
+/// mistakes as it loads the module, in another process that runs the test above.
 #[test]
 fn broken_kernels_are_caught() {
     let Some(device) = device() else { return };
