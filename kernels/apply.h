@@ -9,6 +9,7 @@
 
 // The mask of a tile that was drawn here: a unit is an element of the tile.
 struct Drawn {
+    enum { SCALES = 1 }; // whatever `Tensor::keep` says
     const u32 *words;
 
     MEMBER u32 bits(u32 at, u32 count) const { return words[at / 32] >> at % 32 & low_bits(count); }
@@ -22,6 +23,7 @@ struct Drawn {
 
 // A mask in memory. As a line its words begin with those of the tile, else with the mask.
 struct Stored {
+    enum { SCALES = 0 };
     const u32 *words;
 
     MEMBER u32 bits(u32 at, u32 count) const { return words[at / 32] >> at % 32 & low_bits(count); }
@@ -100,31 +102,34 @@ template <class E, class S> DEVICE Vector scaled(Vector v, u32 bits, u64 value, 
     return v;
 }
 
-// Scales a part of a line, which begins at element `first`. A table of scales must not change
-// more than once within `V` elements, or V is 1.
-template <class E, int V, class B, class S>
-DEVICE void scale_line(const B &mask, const Tensor &t, u64 first, u32 len, S scale) {
+// Scales a part of a line, which begins at element `first`. Vectors are moved whole if `wide`: a
+// table of scales must not change more than once within one.
+template <class E, class B, class S>
+DEVICE void scale_line(const B &mask, const Tensor &t, u64 first, u32 len, S scale, bool wide) {
     typedef typename E::Raw Raw;
+    enum { V = E::PER_VECTOR };
     const Raw *x = (const Raw *)t.x + first;
     Raw *y = (Raw *)t.y + first;
-    u32 vectors = V > 1 && t.vector == 1 ? len / V : 0, threads = thread_count();
-    u32 i = thread_index();
+    u32 vectors = wide && t.vector == 1 ? len / V : 0, threads = thread_count();
     if (S::SAME) {
         // Two loads are on their way before the first is used.
 #pragma clang loop unroll(disable)
-        for (; i + threads < vectors; i += 2 * threads) {
+        for (u32 i = thread_index(); i < vectors; i += 2 * threads) {
             u32 j = i + threads;
-            Vector v = ((const Vector *)x)[i], w = ((const Vector *)x)[j];
+            bool both = j < vectors;
+            Vector v = ((const Vector *)x)[i], w = v;
+            if (both) w = ((const Vector *)x)[j];
             ((Vector *)y)[i] = scaled<E>(v, mask.bits(i * V, V), t.value, scale);
-            ((Vector *)y)[j] = scaled<E>(w, mask.bits(j * V, V), t.value, scale);
+            if (both) ((Vector *)y)[j] = scaled<E>(w, mask.bits(j * V, V), t.value, scale);
         }
-    }
+    } else {
 #pragma clang loop unroll(disable)
-    for (; i < vectors; i += threads) {
-        u32 bits = mask.bits(i * V, V);
-        Vector v = ((const Vector *)x)[i];
-        scale.begin(i * V, V);
-        ((Vector *)y)[i] = scaled<E>(v, bits, t.value, scale);
+        for (u32 i = thread_index(); i < vectors; i += threads) {
+            u32 bits = mask.bits(i * V, V);
+            Vector v = ((const Vector *)x)[i];
+            scale.begin(i * V, V);
+            ((Vector *)y)[i] = scaled<E>(v, bits, t.value, scale);
+        }
     }
 #pragma clang loop unroll(disable)
     for (u32 at = vectors * V + thread_index(); at < len; at += threads) {
@@ -133,69 +138,86 @@ DEVICE void scale_line(const B &mask, const Tensor &t, u64 first, u32 len, S sca
     }
 }
 
-// Writes the value to dropped elements of a vector, and nothing to the others.
-template <class Raw> DEVICE void drop_vector(Raw *y, u32 bits, Raw value) {
-    enum { V = 16 / sizeof(Raw) };
-    if (bits == low_bits(V)) {
-        Vector v = {0, 0, 0, 0};
-#pragma unroll
-        for (u32 j = 0; j < V; ++j) put<Raw>(v, j, value);
-        *(Vector *)y = v;
-        return;
-    }
-#pragma clang loop unroll(disable)
-    for (u32 rest = bits; rest != 0; rest &= rest - 1) y[__builtin_ctz(rest)] = value;
-}
+// Elements of `1 << shift` bytes that are only written, never looked at; the value is repeated to 8.
+struct Cells {
+    u8 *y;
+    u64 value;
+    u32 shift;
 
-// Writes the value to the dropped elements of a tile.
-template <class Raw, class B>
-DEVICE void drop(const B &mask, const Tensor &t) {
-    u32 len = (u32)tile.len;
-    enum { V = 16 / sizeof(Raw) };
-    bool line = t.line == 1;
-    Raw *y = (Raw *)t.y + (line ? tile.first : 0), value = (Raw)t.value;
-    u32 vectors = (line ? t.vector == 1 : side_by_side(t, V)) ? len / V : 0;
-#pragma clang loop unroll(disable)
-    for (u32 i = thread_index(); i < vectors; i += thread_count()) {
-        u64 element = i * V;
-        u32 bits = line ? mask.bits(i * V, V) : mask.gather(t, i * V, V, &element);
-        if (bits != 0) drop_vector<Raw>(y + element, bits, value);
-    }
-#pragma clang loop unroll(disable)
-    for (u32 at = vectors * V + thread_index(); at < len; at += thread_count()) {
-        if (line) {
-            if (mask.bits(at, 1)) y[at] = value;
-        } else {
-            Place p = locate(t, at);
-            if (mask.bit(at, p)) y[p.element] = value;
+    MEMBER void write(u64 element) const {
+        u8 *at = y + (element << shift);
+        switch (shift) {
+        case 0: *at = (u8)value; break;
+        case 1: *(u16 *)at = (u16)value; break;
+        case 2: *(u32 *)at = (u32)value; break;
+        default: *(u64 *)at = value;
         }
     }
+
+    // Writes those of a vector's elements whose bits are set, from the given one on.
+    MEMBER void write_set(u64 element, u32 bits, u32 per_vector) const {
+        if (bits == low_bits(per_vector)) {
+            u32 low = (u32)value, high = (u32)(value >> 32);
+            *(Vector *)(y + (element << shift)) = Vector{low, high, low, high};
+            return;
+        }
+#pragma clang loop unroll(disable)
+        for (; bits != 0; bits &= bits - 1) write(element + __builtin_ctz(bits));
+    }
+};
+
+// Writes the value to the dropped elements of a tile.
+template <class B> DEVICE void drop_tile(const B &mask, const Tensor &t, u32 shift) {
+    u32 len = (u32)tile.len, per_vector = 16 >> shift;
+    bool line = t.line == 1;
+    u64 first = line ? tile.first : 0;
+    Cells cells = {(u8 *)t.y, t.value, shift};
+    u32 vectors = (line ? t.vector == 1 : side_by_side(t, per_vector)) ? len / per_vector : 0;
+#pragma clang loop unroll(disable)
+    for (u32 i = thread_index(); i < vectors; i += thread_count()) {
+        u32 at = i * per_vector;
+        u64 element = first + at;
+        u32 bits = line ? mask.bits(at, per_vector) : mask.gather(t, at, per_vector, &element);
+        if (bits != 0) cells.write_set(element, bits, per_vector);
+    }
+#pragma clang loop unroll(disable)
+    for (u32 at = vectors * per_vector + thread_index(); at < len; at += thread_count()) {
+        u64 element = first + at;
+        bool dropped;
+        if (line) {
+            dropped = mask.bits(at, 1);
+        } else {
+            Place p = locate(t, at);
+            dropped = mask.bit(at, p);
+            element = p.element;
+        }
+        if (dropped) cells.write(element);
+    }
 }
 
-// Writes noise, or the value, to the dropped elements of a tile.
-template <class E, class B>
-DEVICE void fill(const B &mask, const Tensor &t) {
+// Writes noise to the dropped elements of a tile.
+template <class E, class B> DEVICE void fill(const B &mask, const Tensor &t) {
     typedef typename E::Raw Raw;
     Raw *y = (Raw *)t.y;
     u32 len = (u32)tile.len;
 #pragma clang loop unroll(disable)
     for (u32 at = thread_index(); at < len; at += thread_count()) {
         u64 element = tile.first + at, number = t.first_number + element;
+        bool dropped;
         if (t.line == 1) {
-            if (mask.bits(at, 1) == 0) continue;
+            dropped = mask.bits(at, 1);
         } else {
             Place p = locate(t, at);
-            if (!mask.bit(at, p)) continue;
+            dropped = mask.bit(at, p);
             element = p.element;
             number = p.number;
         }
-        y[element] = t.fill == 1 ? E::from_deviate(deviate(t.noise, number)) : (Raw)t.value;
+        if (dropped) y[element] = E::from_deviate(deviate(t.noise, number));
     }
 }
 
 template <class E> DEVICE typename E::Scale scale_of(const Scales &s, u64 group) {
     u64 dropped = s.counts[group];
-    if (s.group_units == 0) return 1;
     u64 kept = s.group_units > dropped ? s.group_units - dropped : 0;
     return ratio(s.group_units, kept, typename E::Scale());
 }
@@ -223,11 +245,7 @@ DEVICE void scale_tile_of_line(const B &mask, const Scales &s, const Tensor &t,
         if (thread_index() == 0) periods.set(first, plane);
         barrier();
         ByPosition<E> scales((const Scale *)s.positions);
-        if (plane >= V) {
-            scale_line<E, V>(mask, t, first, len, scales);
-        } else {
-            scale_line<E, 1>(mask, t, first, len, scales);
-        }
+        scale_line<E>(mask, t, first, len, scales, plane >= V);
         return;
     }
     // Parts that meet no more groups than have room.
@@ -248,16 +266,12 @@ DEVICE void scale_tile_of_line(const B &mask, const Scales &s, const Tensor &t,
             set_scales<E>(s, periods.first, met, pool);
             if (met > 1) {
                 ByGroup<E> scales(pool);
-                if (s.group_units >= V) {
-                    scale_line<E, V>(rest, t, first, n, scales);
-                } else {
-                    scale_line<E, 1>(rest, t, first, n, scales);
-                }
+                scale_line<E>(rest, t, first, n, scales, s.group_units >= V);
                 continue;
             }
             uniform.scale = pool[0];
         }
-        scale_line<E, V>(rest, t, tile.first + at, n, uniform);
+        scale_line<E>(rest, t, tile.first + at, n, uniform, true);
     }
 }
 
@@ -303,7 +317,9 @@ DEVICE void scale_tile_by_axes(const B &mask, const Scales &s, const Tensor &t,
         first_group = groups.first;
         table = groups.last - groups.first < room;
         one = groups.last == groups.first;
-        set_scales<E>(s, first_group, table ? (u32)(groups.last - first_group) + 1 : 0, pool);
+        // At least one: the compiler reads that of the first group before it knows whether it is
+        // wanted.
+        set_scales<E>(s, first_group, table ? (u32)(groups.last - first_group) + 1 : 1, pool);
         if (one) uniform.scale = pool[0];
     }
     u32 vectors = one && side_by_side(t, V) ? len / V : 0;
@@ -332,17 +348,20 @@ DEVICE void scale_tile_by_axes(const B &mask, const Scales &s, const Tensor &t,
 }
 
 // Everything that a scaling kernel does with a tile, whose digits are set where it is no line.
+// `memory` is for scales, so many bytes.
 template <class E, class B>
-DEVICE void apply_tile(const B &mask, const Scales &s, const Tensor &t, typename E::Scale *pool,
-                       u32 room) {
-    if (t.keep == 0) {
+DEVICE void apply_tile(const B &mask, const Scales &s, const Tensor &t, u64 *memory, u32 bytes) {
+    typedef typename E::Scale Scale;
+    Scale *pool = (Scale *)memory;
+    u32 room = bytes / sizeof(Scale);
+    if (B::SCALES || t.keep == 0) {
         if (t.line == 1) {
             scale_tile_of_line<E>(mask, s, t, pool, room);
         } else {
             scale_tile_by_axes<E>(mask, s, t, pool, room);
         }
     }
-    if (t.keep == 1 || t.fill == 1) {
+    if (t.fill == 1) {
         // Other threads may have written these elements.
         barrier();
         fill<E>(mask, t);

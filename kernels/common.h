@@ -39,10 +39,9 @@ DEVICE u32 low_bits(u32 n) { return n < 32 ? (1u << n) - 1 : ~0u; }
 // 32-bit words of so many bits in whole 64-bit words.
 DEVICE u32 words_of(u32 bits) { return (bits + 63) / 64 * 2; }
 
-// Units per tile where the launch does not say it: as many tiles as blocks.
-DEVICE u32 even_tile(u64 len, u32 limit) {
-    u64 part = divide(len + block_count() - 1, block_count());
-    return (u32)least<u64>((part + 63) / 64 * 64, limit);
+// Units per tile where the launch does not say it: whole words, at most as many tiles as blocks.
+DEVICE u32 even_tile(u64 len) {
+    return (u32)((divide(len - 1, block_count()) + 64) / 64 * 64);
 }
 
 // Cuts a line, of which a tile begins at `start`, into periods: groups or planes. Offsets in the

@@ -7,8 +7,9 @@
 
 typedef long long i64;
 
-// A kernel may be launched with any number of threads that a block can have.
-#define KERNEL extern "C" __attribute__((global)) __attribute__((launch_bounds(1024))) void
+// A kernel may be launched with any number of threads that a block can have. One block on a
+// multiprocessor is enough: or an assembler may spill registers for the sake of more.
+#define KERNEL extern "C" __attribute__((global)) __attribute__((launch_bounds(1024, 1))) void
 // Everything is inlined: the kernels call nothing, and use no stack.
 #define DEVICE static inline __attribute__((device)) __attribute__((always_inline))
 #define MEMBER inline __attribute__((device)) __attribute__((always_inline))

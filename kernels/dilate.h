@@ -32,7 +32,7 @@ DEVICE void dilate_word(u32 bits, u64 unit) {
         u32 skip = (u32)__builtin_ctz(bits);
         bits >>= skip;
         unit += skip;
-        Cell cell = cell_of(unit);
+        Cell cell = cell_of(geometry.grid, unit);
         u32 run = bits == ~0u ? 32 : (u32)__builtin_ctz(~bits);
         run = (u32)least<u64>(run, width - cell.w);
         set_blocks(cell, run);
@@ -41,9 +41,9 @@ DEVICE void dilate_word(u32 bits, u64 unit) {
     }
 }
 
-// Dilates one tile of the destination, in shared memory.
-DEVICE void dilate_tile(const Mask &mask, const u32 *source, u64 number) {
-    begin_tile(mask, number);
+// Dilates the block's tile of the destination, in shared memory.
+DEVICE void dilate_tile(const Mask &mask, const u32 *source) {
+    begin_tile(mask, mask.map);
     if (tile.begin < tile.end) {
         u64 begin = tile.plane_start + tile.begin, end = tile.plane_start + tile.end;
         u64 word = begin / 32 + thread_index(), last = (end - 1) / 32;

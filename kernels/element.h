@@ -39,25 +39,22 @@ DEVICE double ratio(u64 numerator, u64 denominator, double) {
 
 DEVICE float ratio(u64 numerator, u64 denominator, float) {
     if (denominator == 0) return 0.0f;
-    // Both convert exactly, so that only the division rounds.
-    if (numerator <= 1 << 24) return (float)(u32)numerator / (float)(u32)denominator;
     u64 quotient = divide(numerator, denominator);
     u64 rest = numerator - quotient * denominator;
-    // 33 more bits where there is room; the lowest is made sticky, so that the conversion rounds
-    // as the true quotient would be rounded.
-    bool more = quotient < 1 << 30;
+    // More bits until there are 31 or more; the lowest is made sticky, so that the conversion
+    // rounds as the true quotient would be rounded.
+    u32 more = 0;
 #pragma clang loop unroll(disable)
-    for (int i = 0; i < 33 && more; ++i) {
+    for (; quotient >> 30 == 0; ++more) {
         rest <<= 1;
         bool fits = rest >= denominator;
         quotient = quotient << 1 | fits;
         rest -= fits ? denominator : 0;
     }
-    float whole = (float)(quotient | (rest != 0));
-    return more ? whole * 0x1p-33f : whole;
+    return (float)(quotient | (rest != 0)) * bits_of<float>((127 - more) << 23);
 }
 
-// What is stored of an element: for kernels that never look at it.
+// What is stored of an element.
 template <class R> struct Bits {
     typedef R Raw;
     enum { PER_VECTOR = 16 / sizeof(R) };

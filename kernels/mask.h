@@ -20,7 +20,6 @@ struct Geometry {
     i64 reach[2][3]; // where blocks end and begin, from their cells
     u64 plane;       // units
     u64 cells;       // of the grid
-    u64 tile;
     u64 units;
 };
 SHARED volatile Geometry geometry;
@@ -38,8 +37,7 @@ struct Tile {
 };
 SHARED volatile Tile tile;
 
-// To be called first, with the grid of the mask or the map. Returns the number of tiles.
-DEVICE u64 set_geometry(const Mask &mask, const u64 *grid) {
+DEVICE void set_geometry(const Mask &mask, const u64 *grid) {
     if (thread_index() == 0) {
 #pragma unroll
         for (int axis = 0; axis < 3; ++axis) {
@@ -52,17 +50,34 @@ DEVICE u64 set_geometry(const Mask &mask, const u64 *grid) {
         }
         geometry.plane = mask.plane;
         geometry.cells = grid[0] * grid[1] * grid[2];
-        geometry.tile = mask.tile;
         geometry.units = mask.planes * mask.plane;
     }
     barrier();
-    return divide(geometry.units + geometry.tile - 1, geometry.tile);
 }
 
-// Clears the tile's bits and finds what reaches it.
-DEVICE void begin_tile(const Mask &mask, u64 number) {
+// A cell of the grid, or a unit of the map; the plane is counted from the tile's first.
+struct Cell {
+    u64 plane, d, h, w;
+};
+
+DEVICE Cell cell_of(const volatile u64 *sizes, u64 position) {
+    Cell cell = {position, 0, 0, 0};
+    // A loop, so that the division is there once.
+#pragma clang loop unroll(disable)
+    for (int axis = 2; axis >= 0; --axis) {
+        u64 size = sizes[axis], outer = divide(cell.plane, size);
+        cell = {outer, cell.plane - outer * size, cell.d, cell.h};
+    }
+    // Each went one on with every step.
+    return cell;
+}
+
+// To be called first, with the grid of the mask or the map. Clears the bits of the block's tile and
+// finds what reaches it.
+DEVICE void begin_tile(const Mask &mask, const u64 *grid) {
+    set_geometry(mask, grid);
     const volatile Geometry &g = geometry;
-    u64 first = number * g.tile, len = least<u64>(g.units - first, g.tile);
+    u64 first = block_index() * mask.tile, len = least<u64>(g.units - first, mask.tile);
     for (u32 i = thread_index(); i < words_of((u32)len); i += thread_count()) tile_bits[i] = 0;
     if (thread_index() == 0) {
         u64 plane = divide(first, g.plane), start = plane * g.plane;
@@ -76,11 +91,9 @@ DEVICE void begin_tile(const Mask &mask, u64 number) {
         // superset: where an outer axis decides, inner ones do not count.
 #pragma clang loop unroll(disable)
         for (u32 last = 0; last < 2; ++last) {
-            u64 unit = first - start + (last ? len - 1 : 0), planes = divide(unit, g.plane);
-            unit -= planes * g.plane;
-            u64 row = divide(unit, g.map[2]), slice = divide(row, g.map[1]);
-            u64 at[3] = {slice, row - slice * g.map[1], unit - row * g.map[2]};
-            u64 cells = planes;
+            Cell unit = cell_of(g.map, first - start + (last ? len - 1 : 0));
+            u64 at[3] = {unit.d, unit.h, unit.w};
+            u64 cells = unit.plane;
             bool tight = true;
 #pragma unroll
             for (int axis = 0; axis < 3; ++axis) {
@@ -89,7 +102,7 @@ DEVICE void begin_tile(const Mask &mask, u64 number) {
                 cells = cells * g.grid[axis] + (tight ? passed : 0);
                 tight = tight && cell >= 0 && (u64)cell < g.grid[axis];
             }
-            row += planes * g.map[0] * g.map[1];
+            u64 row = (unit.plane * g.map[0] + unit.d) * g.map[1] + unit.h;
             if (last) {
                 tile.end = cells + tight;
                 tile.rows = row - tile.first_row + 1;
@@ -114,18 +127,6 @@ DEVICE void set_run(i64 start, i64 end) {
         set_bits(&tile_bits[at / 32], low_bits(part) << in_word);
         at += part;
     }
-}
-
-// A cell of the grid; the plane is counted from the tile's first.
-struct Cell {
-    u64 plane, d, h, w;
-};
-
-DEVICE Cell cell_of(u64 position) {
-    const volatile u64 *grid = geometry.grid;
-    u64 row = divide(position, grid[2]), slice = divide(row, grid[1]);
-    u64 plane = divide(slice, grid[0]);
-    return {plane, slice - plane * grid[0], row - slice * grid[1], position - row * grid[2]};
 }
 
 // Sets, in a row of the map, the run of columns from `from` to `to`, as far as they exist. Rows
@@ -198,7 +199,7 @@ DEVICE void set_listed(u32 centres) {
 #pragma clang loop unroll(disable)
     for (u32 i = thread_index(); i < items; i += thread_count()) {
         u32 centre = i / rows, row = i - centre * rows;
-        Cell cell = cell_of(list[centre]);
+        Cell cell = cell_of(g.grid, list[centre]);
         // Where the block begins.
         u64 low_d = cell.d + (u64)g.reach[1][0], low_h = cell.h + (u64)g.reach[1][1];
         u64 map_row, in_d, in_h;
@@ -221,9 +222,9 @@ DEVICE void set_listed(u32 centres) {
     }
 }
 
-// Draws the mask of a tile. Afterwards all threads see its bits.
-DEVICE void draw_tile(const Mask &mask, u64 number) {
-    begin_tile(mask, number);
+// Draws the mask of the block's tile. Afterwards all threads see its bits.
+DEVICE void draw_tile(const Mask &mask) {
+    begin_tile(mask, mask.grid);
     bool single = geometry.block[0] * geometry.block[1] * geometry.block[2] == 1 &&
                   geometry.cells == geometry.plane;
     Walker walker(mask);

@@ -49,14 +49,14 @@ struct Axis {
 struct Tensor {
     const void *x;
     void *y;          // may equal x; never overlaps it otherwise
-    u64 rank;         // axes in use, 0 to 5, outermost first
+    u64 rank;         // axes in use, 0 to 5, outermost first; all longer than 1
     Axis axes[5];
     u64 len;          // elements: product of the sizes
     u64 line;         // 1: element i is unit i, for all i
     u64 vector;       // 1: x and y are 16-byte aligned
     u64 fill;         // dropped elements: 0 `value`, 1 noise
-    u64 keep;         // kept elements: 0 scaled, 1 left alone (then y is x)
-    u64 value;        // bits of the value for dropped elements, in the low bytes
+    u64 keep;         // `apply_*`, kept elements: 0 scaled, 1 left alone (then y is x)
+    u64 value;        // bits of the value for dropped elements, repeated to 8 bytes
     u64 noise[2];     // the two words of the noise's key
     u64 first_number; // added to the noise numbers
 };

@@ -37,11 +37,11 @@ DEVICE Place locate(const Tensor &t, u32 offset) {
         u64 size = axis.size, index = digits[k] + carry;
         if (index < size) {
             carry = 0;
-        } else if (size >> 31 == 0) {
+        } else if (size < MAX_TILE) {
             carry = (u32)index / (u32)size;
             index -= carry * size;
         } else {
-            // Longer than any tile.
+            // As long as any tile.
             carry = 1;
             index -= size;
         }
@@ -55,8 +55,8 @@ DEVICE Place locate(const Tensor &t, u32 offset) {
     return p;
 }
 
-// Whether so many neighbouring elements, counted from a multiple of that number, lie side by side
-// in memory, at a multiple of it. Pointers must be aligned.
+// Whether so many neighbouring elements, a power of two, counted from a multiple of that number,
+// lie side by side in memory, at a multiple of it. Pointers must be aligned.
 DEVICE bool side_by_side(const Tensor &t, u32 count) {
     bool dense = true, rows = t.rank > 0;
     u64 step = 1;
@@ -64,9 +64,9 @@ DEVICE bool side_by_side(const Tensor &t, u32 count) {
     for (int k = (int)t.rank - 1; k >= 0; --k) {
         const Axis &axis = t.axes[k];
         bool inner = k == (int)t.rank - 1;
-        dense = dense && (axis.size == 1 || axis.element == step);
-        rows = rows && (inner ? axis.element == 1 && axis.size % count == 0
-                              : axis.size == 1 || axis.element % count == 0);
+        dense = dense && axis.element == step;
+        rows = rows && (inner ? axis.element == 1 && (axis.size & (count - 1)) == 0
+                              : (axis.element & (count - 1)) == 0);
         step *= axis.size;
     }
     return t.vector == 1 && (dense || rows);

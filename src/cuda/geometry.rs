@@ -17,7 +17,7 @@ pub(super) enum Order {
 /// What is done to a tensor's elements.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change {
-    /// The bits that dropped elements become, or `None` for the noise of the key.
+    /// The bits that dropped elements become, repeated to 8 bytes, or `None` for the noise of the key.
     pub(super) value: Option<u64>,
     /// Whether kept elements are left alone rather than scaled.
     pub(super) keep: bool,

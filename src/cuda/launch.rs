@@ -46,13 +46,15 @@ impl Cut {
         Ok(Self { tile: Some(units), ..self })
     }
 
-    /// The units of a tile of so many: whole words of the mask.
+    /// The units of a tile of so many: whole words of the mask. Every block makes one tile, so there
+    /// are no more tiles than a grid has blocks.
     pub(super) fn tile(&self, stream: &Stream, units: usize) -> usize {
         let multiprocessors = stream.inner().context().facts().multiprocessors as usize;
-        self.tile.unwrap_or_else(|| {
+        let tile = self.tile.unwrap_or_else(|| {
             let even = units / (multiprocessors * PER_MULTIPROCESSOR);
             even.next_multiple_of(64).clamp(LEAST, MOST)
-        })
+        });
+        tile.max(units.div_ceil(MAX_BLOCKS).next_multiple_of(64))
     }
 
     /// Launches a kernel over so many units or elements.
@@ -63,7 +65,7 @@ impl Cut {
         if units == 0 {
             return Ok(());
         }
-        let blocks = units.div_ceil(self.tile(stream, units)).min(MAX_BLOCKS);
+        let blocks = units.div_ceil(self.tile(stream, units));
         // SAFETY: regions live until the stream is done with them, and the operations of this
         // module check that they have the length and the alignment which the kernels need.
         unsafe { stream.inner().launch(call, blocks as u32, self.threads) }

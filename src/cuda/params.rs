@@ -95,7 +95,8 @@ impl Scales {
     }
 }
 
-/// The element types for which there are kernels that scale.
+/// The element types that kernels scale, as they number them.
+#[repr(u64)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     F32,
@@ -122,10 +123,11 @@ impl Kind {
     }
 }
 
-/// The sizes of elements for which there are kernels that only drop.
+/// The sizes of elements that kernels only drop, numbered on.
+#[repr(u64)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Width {
-    W8,
+    W8 = 4,
     W16,
     W32,
     W64,
@@ -144,27 +146,17 @@ impl Width {
 }
 
 /// The names of the kernels, in the order of [`Call::kernel`].
-pub(super) const KERNELS: [&str; 21] = [
+pub(super) const KERNELS: [&str; 11] = [
     "generate",
     "count",
     "dilate_bits",
     "dilate_bytes",
-    "fused_f32",
-    "fused_f64",
-    "fused_f16",
-    "fused_bf16",
-    "fused_drop_8",
-    "fused_drop_16",
-    "fused_drop_32",
-    "fused_drop_64",
+    "fused",
     "apply_f32",
     "apply_f64",
     "apply_f16",
     "apply_bf16",
-    "drop_8",
-    "drop_16",
-    "drop_32",
-    "drop_64",
+    "drop",
     "conformance",
 ];
 
@@ -176,8 +168,15 @@ pub(super) enum Call {
     Generate { mask: Mask, words: u64, counts: u64, group_planes: u64 },
     /// Draws a mask, applies it at once and counts it.
     Fused { kind: Kind, mask: Mask, scales: Scales, tensor: Tensor, counts: u64, group_planes: u64 },
-    /// The same without scaling.
-    FusedDrop { width: Width, mask: Mask, tensor: Tensor, counts: u64, group_planes: u64 },
+    /// The same without scaling: the scales are not read.
+    FusedDrop {
+        width: Width,
+        mask: Mask,
+        scales: Scales,
+        tensor: Tensor,
+        counts: u64,
+        group_planes: u64,
+    },
     /// Applies a mask.
     Apply { kind: Kind, words: u64, scales: Scales, tensor: Tensor },
     /// The same without scaling.
@@ -211,11 +210,10 @@ impl Call {
             Self::Count { .. } => 1,
             Self::DilateBits { .. } => 2,
             Self::DilateBytes { .. } => 3,
-            Self::Fused { kind, .. } => 4 + *kind as usize,
-            Self::FusedDrop { width, .. } => 8 + *width as usize,
-            Self::Apply { kind, .. } => 12 + *kind as usize,
-            Self::Drop { width, .. } => 16 + *width as usize,
-            Self::Conformance { .. } => 20,
+            Self::Fused { .. } | Self::FusedDrop { .. } => 4,
+            Self::Apply { kind, .. } => 5 + *kind as usize,
+            Self::Drop { .. } => 9,
+            Self::Conformance { .. } => 10,
         }
     }
 
@@ -235,14 +233,14 @@ impl Call {
             Self::Generate { mask, words, counts, group_planes } => {
                 push!(mask words counts group_planes);
             }
-            Self::Fused { kind: _, mask, scales, tensor, counts, group_planes } => {
-                push!(mask scales tensor counts group_planes);
+            Self::Fused { kind, mask, scales, tensor, counts, group_planes } => {
+                push!(kind mask scales tensor counts group_planes);
             }
-            Self::FusedDrop { width: _, mask, tensor, counts, group_planes } => {
-                push!(mask tensor counts group_planes);
+            Self::FusedDrop { width, mask, scales, tensor, counts, group_planes } => {
+                push!(width mask scales tensor counts group_planes);
             }
             Self::Apply { kind: _, words, scales, tensor } => push!(words scales tensor),
-            Self::Drop { width: _, words, tensor } => push!(words tensor),
+            Self::Drop { width, words, tensor } => push!(width words tensor),
             Self::Count { words, counts, planes, plane, group_planes } => {
                 push!(words counts planes plane group_planes);
             }

@@ -252,8 +252,8 @@ impl Layer {
         let group_planes = self.plan.group_planes() as u64;
         if self.plan.is_fusable() {
             let tensor = self.plan.device_tensor(key, Order::Units, at, change);
-            let counts = address(counts);
-            let call = Call::FusedDrop { width, mask, tensor, counts, group_planes };
+            let (scales, counts) = (Scales::factor(1.0), address(counts));
+            let call = Call::FusedDrop { width, mask, scales, tensor, counts, group_planes };
             return self.launch(&call, self.plan.units());
         }
         self.generate(mask, self.own_mask(), counts)?;
@@ -555,10 +555,10 @@ fn address(region: Option<Region<'_>>) -> u64 {
     region.map_or(0, |region| region.address())
 }
 
-/// The bits of an element of 8 bytes at most, in the low bytes.
+/// The bits of an element of 1, 2, 4 or 8 bytes, repeated to 8.
 fn bits_of<T: Pod>(value: &T) -> u64 {
     let mut bytes = [0; 8];
-    for (byte, &value) in bytes.iter_mut().zip(bytemuck::bytes_of(value)) {
+    for (byte, &value) in bytes.iter_mut().zip(bytemuck::bytes_of(value).iter().cycle()) {
         *byte = value;
     }
     // As the device has them, which is little-endian as every host that it has.

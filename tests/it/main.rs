@@ -8,6 +8,8 @@ mod cuda;
 mod dilation;
 #[cfg(feature = "cuda")]
 mod gpu;
+#[cfg(feature = "cuda")]
+mod gpu_paths;
 #[cfg(feature = "half")]
 mod half;
 mod noise;

@@ -1,0 +1,173 @@
+//! Paths of the kernels that cases drawn at random seldom reach, each on purpose.
+
+use dropblock::cuda::Error;
+use dropblock::{
+    Alignment, BlockSize, DropBlock, Fill, Gamma, Key, Layout, Map, Region, Scale, Shape, Sharing,
+};
+
+use crate::case::Case;
+use crate::gpu::{Launch, Type, check};
+
+const ALL: [Type; 4] = [Type::F32, Type::F64, Type::F16, Type::Bf16];
+
+fn launch(threads: u32, tile: usize) -> Launch {
+    Launch { threads, tile: Some(tile), offset: 0 }
+}
+
+fn case(layer: DropBlock, shape: Shape) -> Case {
+    Case { layer, shape, key: Key::new(7).step(2), first_sample: 0, noise: false }
+}
+
+/// A first sample far on, with noise.
+fn later(layer: DropBlock, shape: Shape, first_sample: u64) -> Case {
+    let key = Key::new(3).layer(4).first_sample(first_sample);
+    Case { layer: layer.with_fill(Fill::Noise), shape, key, first_sample, noise: true }
+}
+
+fn layer(block: BlockSize, gamma: Gamma) -> Result<DropBlock, dropblock::Error> {
+    DropBlock::new(1, 0.3)?.with_block_size(block)?.with_gamma(gamma)
+}
+
+/// More groups in a tile than it has counters or room for scales, shorter than a vector, or longer
+/// so that a border is in it; side by side or not.
+#[test]
+fn tiles_of_many_groups() -> Result<(), Error> {
+    let single = layer(BlockSize::uniform(1), Gamma::Paper { scale: 1.0 })?;
+    let channels = single.with_scale(Scale::Channel);
+    for of in ALL {
+        for (map, planes) in [(3, 4400), (5, 2300), (9, 1100)] {
+            let shape = Shape::new(1, planes, Map::hw(1, map), Layout::ChannelsFirst);
+            check(&case(channels, shape), launch(256, 16_384), of)?;
+        }
+        let apart = Shape::new(1, 4400, Map::hw(1, 2), Layout::ChannelsFirst);
+        let apart = apart.with_strides([0, 3, 0, 0, 1]);
+        check(&case(channels, apart), launch(512, 16_384), of)?;
+        // Few enough for the room.
+        let apart = Shape::new(2, 700, Map::hw(1, 2), Layout::ChannelsFirst);
+        let apart = apart.with_strides([2100, 3, 0, 0, 1]);
+        check(&case(channels, apart), launch(96, 1024), of)?;
+        let samples = single.with_scale(Scale::Sample);
+        check(&case(samples, Shape::nchw(700, 2, 1, 3)), launch(64, 4096), of)?;
+    }
+    Ok(())
+}
+
+/// Groups, planes and axes that are longer than any tile.
+#[test]
+fn lines_longer_than_tiles() -> Result<(), Error> {
+    let layer = layer(BlockSize::uniform(3), Gamma::Paper { scale: 1.0 })?;
+    let line = Shape::new(1, 1, Map::l(66_001), Layout::ChannelsFirst);
+    check(&case(layer.with_scale(Scale::PerPosition), line), launch(512, 65_536), Type::F16)?;
+    let apart = Shape::new(2, 1, Map::l(66_001), Layout::ChannelsFirst);
+    let apart = apart.with_strides([66_008, 0, 0, 0, 1]);
+    check(&case(layer.with_scale(Scale::Channel), apart), launch(256, 65_536), Type::F32)
+}
+
+/// More centres than the list has room for, so that all wait again and again.
+#[test]
+fn full_lists_of_centres() -> Result<(), Error> {
+    let shapes = [Shape::nchw(2, 1, 57, 61), Shape::ncdhw(1, 3, 7, 13, 15)];
+    for (i, shape) in shapes.into_iter().enumerate() {
+        for (j, gamma) in [0.06, 0.4, 0.95].into_iter().enumerate() {
+            for block in [1, 2, 5] {
+                let layer = layer(BlockSize::uniform(block), Gamma::Raw(gamma))?;
+                let layer = layer.with_region(if i == j { Region::Full } else { Region::Valid });
+                let of = ALL[(i + j + block) % 4];
+                let threads = [1, 7, 64][(i + j + block) % 3];
+                check(&case(layer.with_scale(Scale::Fixed), shape), launch(threads, 8192), of)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Blocks with more rows than a tile meets, in one plane and across planes, cut at all borders.
+#[test]
+fn tiles_smaller_than_blocks() -> Result<(), Error> {
+    let shapes = [
+        (Shape::nchw(2, 2, 70, 33), BlockSize::hw(40, 3)),
+        (Shape::nchw(2, 3, 40, 2), BlockSize::hw(39, 1)),
+        (Shape::ncdhw(2, 3, 5, 5, 3), BlockSize::dhw(4, 5, 2)),
+        (Shape::ncdhw(1, 2, 6, 20, 9), BlockSize::dhw(5, 17, 3)),
+        (Shape::ncdhw(2, 2, 9, 3, 70), BlockSize::dhw(6, 2, 66)),
+    ];
+    let mut number = 0;
+    for (shape, block) in shapes {
+        for region in [Region::Valid, Region::Full] {
+            for alignment in [Alignment::Before, Alignment::After] {
+                number += 1;
+                let layer = layer(block, Gamma::Paper { scale: 1.0 })?
+                    .with_region(region)
+                    .with_alignment(alignment)
+                    .with_scale([Scale::Fixed, Scale::PerPosition, Scale::Sample][number % 3]);
+                let (threads, tile) = [(32, 64), (128, 128), (5, 64), (64, 192)][number % 4];
+                check(&case(layer, shape), launch(threads, tile), ALL[number / 2 % 4])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Samples far on: positions, segments and noise numbers beyond 32 bits.
+#[test]
+fn samples_far_on() -> Result<(), Error> {
+    let layer = layer(BlockSize::uniform(3), Gamma::Exact)?;
+    let shapes = [
+        (Shape::nchw(2, 3, 19, 23), Sharing::SampleChannel),
+        (Shape::nhwc(2, 9, 11, 5), Sharing::Sample),
+        (Shape::nchw(3, 2, 11, 13).with_strides([900, 300, 0, 20, 1]), Sharing::SampleChannel),
+        (Shape::nhwc(2, 9, 11, 16), Sharing::Channel),
+    ];
+    for (i, (shape, sharing)) in shapes.into_iter().enumerate() {
+        for (j, first) in [1 << 24, (1 << 40) + 1, (1 << 52) + 12_345].into_iter().enumerate() {
+            let layer = layer.with_sharing(sharing).with_scale(Scale::Fixed);
+            let (threads, tile) = [(32, 256), (256, 4096), (9, 64)][j];
+            check(&later(layer, shape, first), launch(threads, tile), ALL[(i + j) % 4])?;
+        }
+    }
+    Ok(())
+}
+
+/// Views whose elements lie side by side in vectors, in rows of vectors, or not: by one axis, by
+/// all but one, reversed orders, channels last of every width.
+#[test]
+fn views_of_every_kind() -> Result<(), Error> {
+    let plain = |n, c, h, w| Shape::new(n, c, Map::hw(h, w), Layout::ChannelsFirst);
+    let shapes = [
+        // Dense in memory, but in another order than the units.
+        plain(3, 4, 8, 8).with_strides([64, 192, 0, 8, 1]),
+        plain(2, 5, 6, 16).with_strides([480, 16, 0, 80, 1]),
+        plain(2, 3, 16, 8).with_strides([384, 128, 0, 1, 16]),
+        // Rows of whole vectors, rows that end within one, and rows that begin within one.
+        plain(2, 3, 9, 16).with_strides([3 * 9 * 24 + 16, 9 * 24, 0, 24, 1]),
+        plain(2, 3, 9, 20).with_strides([3 * 9 * 24 + 16, 9 * 24, 0, 24, 1]),
+        plain(2, 3, 9, 16).with_strides([3 * 9 * 20, 9 * 20, 0, 20, 1]),
+        plain(2, 3, 9, 16).with_strides([3 * 9 * 16 + 1, 9 * 16, 0, 16, 1]),
+        // Planes apart, elements apart.
+        plain(2, 3, 7, 8).with_strides([3 * 64 + 64, 64, 0, 8, 1]),
+        plain(3, 2, 5, 6).with_strides([2000, 600, 0, 100, 3]),
+        Shape::nhwc(2, 9, 10, 8),
+        Shape::nhwc(1, 9, 10, 33),
+        Shape::nhwc(3, 5, 7, 4).with_strides([5 * 7 * 6, 1, 0, 7 * 6, 6]),
+    ];
+    let sharings = [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All];
+    let scales = [Scale::Fixed, Scale::Tensor, Scale::Sample, Scale::Channel, Scale::PerPosition];
+    let layer = layer(BlockSize::uniform(3), Gamma::Paper { scale: 1.0 })?;
+    for (i, shape) in shapes.into_iter().enumerate() {
+        for (j, sharing) in sharings.into_iter().enumerate() {
+            // In turn, so that all meet.
+            let number = 4 * i + j;
+            let layer = layer.with_sharing(sharing).with_scale(scales[(i + 3 * j) % 5]);
+            let of = ALL[(i + number / 16 + 2 * j) % 4];
+            let (threads, tile) = [(64, 192), (33, 2048), (256, 65_536)][number % 3];
+            let offset = usize::from(number % 7 == 6);
+            let launch = Launch { threads, tile: Some(tile), offset };
+            if number % 3 == 0 {
+                check(&later(layer, shape, 5), launch, of)?;
+            } else {
+                check(&case(layer, shape), launch, of)?;
+            }
+        }
+    }
+    Ok(())
+}
