@@ -173,5 +173,12 @@ mod tests {
         assert_eq!(shape.extent(), Err(Error::TooLarge { limit: MAX }));
     }
 
+    /// Of axes with the same stride the later one is refused.
+    #[test]
+    fn equal_strides() {
+        let shape = Shape::nchw(2, 1, 3, 2).with_strides([1, 1, 1, 7, 1]);
+        assert_eq!(shape.extent(), Err(Error::Stride { axis: 4, needed: 2, given: 1 }));
+    }
+
     const MAX: u64 = crate::shape::MAX_ELEMENTS;
 }
