@@ -104,6 +104,7 @@ impl<const N: usize> Pattern<N> {
     }
 
     /// Whether the bits lie in two words, wherever they begin.
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     #[inline]
     pub(crate) fn is_short(&self) -> bool {
         // A single bit in the second word is not shifted into a third.
