@@ -16,6 +16,9 @@ use crate::rng::{SEGMENT, Streams};
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 pub(crate) mod x86;
 
+/// The most segments that are drawn side by side, on any machine.
+pub(crate) const LANES: usize = 16;
+
 /// Walks the line of positions from centre to centre.
 #[derive(Debug)]
 pub(crate) struct Walker<'a> {

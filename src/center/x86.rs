@@ -8,12 +8,9 @@
 
 use core::arch::x86_64::*;
 
-use super::{Divisor, Locator};
+use super::{Divisor, LANES, Locator};
 use crate::gap::{COLUMN_BITS, COLUMNS, LONG, Table};
 use crate::rng::{SEGMENT, Streams};
-
-/// The segments that are drawn side by side.
-pub(crate) const LANES: usize = 16;
 
 /// A vector's worth of integers.
 type Array = [u32; LANES];

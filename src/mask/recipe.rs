@@ -3,7 +3,7 @@
 use crate::backend::Level;
 use crate::bits::{Pattern, WORD_BITS};
 use crate::block::Blocks;
-use crate::center::Locator;
+use crate::center::{LANES, Locator};
 use crate::rng::SEGMENT;
 
 /// How whole planes are filled. The bits do not depend on it.
@@ -98,7 +98,7 @@ pub(super) const fn tile_planes(blocks: &Blocks) -> usize {
 
 /// The most planes that the positions of a batch lie in: of the segments that are drawn side by side.
 pub(super) const fn batch_planes(blocks: &Blocks) -> usize {
-    const BATCH: u64 = 16 * SEGMENT as u64;
+    const BATCH: u64 = LANES as u64 * SEGMENT as u64;
     match BATCH.checked_div(blocks.positions()) {
         Some(planes) => planes as usize + 2,
         None => 0,

@@ -9,8 +9,8 @@ use super::Source;
 use super::recipe::{Method, batch_planes, tile_planes};
 use crate::bits::{self, WORD_BITS};
 use crate::block::Region;
-use crate::center::Walker;
-use crate::center::x86::{LANES, Lanes, Units};
+use crate::center::x86::{Lanes, Units};
+use crate::center::{LANES, Walker};
 use crate::rng::SEGMENT;
 use crate::x86::{Avx512, X86};
 

@@ -61,7 +61,8 @@ impl Plan {
 ///
 /// Each method takes, returns and refuses what the plan's method of the same name does, and
 /// writes the same bits for any number of threads. Tensors are cut into samples, and where
-/// channels lie like samples into maps; maps that follow one another without gaps are cut as
+/// channels lie like samples into maps, unless maps go row by row (views, scales per position) and
+/// there are four samples or more for each thread; maps that follow one another without gaps are cut as
 /// well, if they have one scale and more than 16384 units or a mask buffer. A stored mask is cut
 /// at whole words, so that samples or maps of an odd size otherwise stay together by 64.
 ///
