@@ -25,7 +25,7 @@ pub enum Backend {
     /// x86-64 with AVX2, BMI1, BMI2, LZCNT, POPCNT and F16C (most machines since 2013), found at
     /// run time.
     Avx2,
-    /// x86-64 with AVX-512 F, BW, DQ, VL, VBMI and VPOPCNTDQ besides (Ice Lake, Zen 4 and later), found at
+    /// x86-64 with AVX-512 F, BW, DQ, VL, VBMI, VBMI2 and VPOPCNTDQ besides (Ice Lake, Zen 4 and later), found at
     /// run time.
     Avx512,
 }

@@ -103,13 +103,11 @@ impl<const N: usize> Pattern<N> {
         Self(words)
     }
 
-    /// Whether the bits lie in two words, wherever they begin.
+    /// The words of a pattern that begins with a word.
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     #[inline]
-    pub(crate) fn is_short(&self) -> bool {
-        // A single bit in the second word is not shifted into a third.
-        let rest = self.0.get(1..).unwrap_or_default();
-        matches!(rest, [] | [0 | 1, ..]) && rest.iter().skip(1).all(|&word| word == 0)
+    pub(crate) const fn words(self) -> [u64; N] {
+        self.0
     }
 
     /// Sets the bits from `bit` on, if all `N` words are there.

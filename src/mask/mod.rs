@@ -19,8 +19,8 @@ mod recipe;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
 
+use recipe::Method;
 pub(crate) use recipe::Recipe;
-use recipe::{Method, tile_planes};
 
 /// Everything that decides the bits of a mask, but the plane.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ impl<'a> Source<'a> {
         mut visit: impl FnMut(Range<usize>, &mut [u64]),
     ) {
         let plane_bits = self.plane_bits();
-        let tile = tile_planes(self.blocks);
+        let tile = self.recipe.tile_planes;
         let tiles = mask.chunks_mut((tile * plane_bits / WORD_BITS).max(1));
         for (words, plane) in tiles.zip((0..planes).step_by(tile.max(1))) {
             visit(plane..planes.min(plane + tile), words);
@@ -375,7 +375,7 @@ impl<'a> Source<'a> {
         words.fill(0);
         let mut count = 0;
         let mut walker = self.walker(self.position(0));
-        let tile = tile_planes(self.blocks);
+        let tile = self.recipe.tile_planes;
         for plane in (0..planes).step_by(tile) {
             let first = plane * self.plane_bits();
             self.for_each_center(&mut walker, plane..planes.min(plane + tile), |cell| {

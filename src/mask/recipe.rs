@@ -44,8 +44,10 @@ impl Method {
 /// What the blocks and gamma decide once for all masks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recipe {
-    /// For the planes of a tile.
+    /// For the planes of a tile, and of a batch more.
     pub(super) locator: Locator,
+    /// The planes of a tile that is worked on at a time.
+    pub(super) tile_planes: usize,
     /// The rows of a slice of a block, where they are set at once.
     pub(super) pattern: Option<Pattern<4>>,
     scalar: Method,
@@ -66,8 +68,10 @@ impl Recipe {
             None
         };
         let is_pattern = pattern.is_some();
+        let tile_planes = tile_planes(blocks);
         Self {
-            locator: Locator::new(blocks, tile_planes(blocks).saturating_add(batch_planes(blocks))),
+            locator: Locator::new(blocks, tile_planes.saturating_add(batch_planes(blocks))),
+            tile_planes,
             pattern,
             scalar: Method::choose(blocks, is_pattern, gamma, 20.0),
             simd: Method::choose(blocks, is_pattern, gamma, 8.0),
@@ -87,7 +91,7 @@ impl Recipe {
 }
 
 /// The planes of a tile: as many as fit, in steps that end at a whole word.
-pub(super) const fn tile_planes(blocks: &Blocks) -> usize {
+const fn tile_planes(blocks: &Blocks) -> usize {
     let units = blocks.units() as usize;
     let plane_bits = if units > 0 { units } else { 1 };
     let zeros = plane_bits.trailing_zeros();

@@ -1,13 +1,15 @@
-//! Filling planes, compiled for AVX2: shifts by a variable number of bits need one instruction.
+//! Filling planes, compiled for AVX2: shifts by a variable number of bits need one instruction. With
+//! AVX-512 whole blocks are shifted by one.
 
-#![allow(unsafe_code, reason = "instructions that are found at run time")]
+#![allow(unsafe_code, reason = "instructions that are found at run time, a vector load and store")]
 
+use core::arch::x86_64::*;
 use core::num::NonZeroU64;
 use core::ops::Range;
 
 use super::Source;
-use super::recipe::{Method, batch_planes, tile_planes};
-use crate::bits::{self, WORD_BITS};
+use super::recipe::{Method, batch_planes};
+use crate::bits::{self, Pattern, WORD_BITS};
 use crate::block::Region;
 use crate::center::x86::{Lanes, Units};
 use crate::center::{LANES, Walker};
@@ -52,12 +54,14 @@ pub(super) fn fill_in_lanes(
 ) -> bool {
     let segment = u64::from(SEGMENT);
     let whole = source.position(0).div_ceil(segment)..source.position(planes) / segment;
+    // Small masks first: the rest takes divisions.
+    if whole.start + MIN_SEGMENTS > whole.end || source.region() != Region::Valid {
+        return false;
+    }
     let batch_units = (batch_planes(source.blocks) as u64).saturating_mul(source.blocks.units());
     let Some(positions) = NonZeroU64::new(source.blocks.positions()) else { return false };
-    if whole.start + MIN_SEGMENTS > whole.end
-        || batch_units > u64::from(u32::MAX)
+    if batch_units > u64::from(u32::MAX)
         || source.blocks.units() / positions > MAX_SPREAD
-        || source.region() != Region::Valid
         || !source.recipe.locator.multiplies()
     {
         return false;
@@ -70,7 +74,7 @@ pub(super) fn fill_in_lanes(
 /// A batch is the positions up to the first whole segment, those of sixteen of them or fewer, and
 /// those after the last.
 #[target_feature(
-    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx2,bmi1,bmi2,lzcnt,popcnt"
+    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,lzcnt,popcnt"
 )]
 fn fill_batches(
     source: &Source<'_>,
@@ -115,7 +119,7 @@ fn fill_batches(
         if source.method == Method::Runs {
             // The tiles that no further block reaches.
             let ended = if at == last { planes } else { ((at - first) / positions) as usize };
-            let tile = tile_planes(source.blocks);
+            let tile = source.recipe.tile_planes;
             while complete < ended && (complete + tile <= ended || ended == planes) {
                 let next = planes.min(complete + tile);
                 let words = mask.get_mut(complete * plane_bits / WORD_BITS..).unwrap_or_default();
@@ -127,7 +131,9 @@ fn fill_batches(
 }
 
 /// Sets what the method sets for blocks that begin at these units.
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,lzcnt,popcnt"
+)]
 fn set_corners(source: &Source<'_>, words: &mut [u64], shift: usize, units: &[u32]) {
     let [depth, _, len] = source.blocks.block;
     let [_, height, width] = source.blocks.map;
@@ -136,21 +142,8 @@ fn set_corners(source: &Source<'_>, words: &mut [u64], shift: usize, units: &[u3
         return corners.for_each(|corner| bits::set(words, corner, len));
     }
     match source.recipe.pattern {
-        Some(pattern) if depth == 1 && pattern.is_short() => {
-            for corner in corners {
-                if !pattern.set_in::<2>(words, corner) {
-                    source.set_rows(words, corner);
-                }
-            }
-        }
-        Some(pattern) if depth == 1 => {
-            for corner in corners {
-                if !pattern.set(words, corner) {
-                    source.set_rows(words, corner);
-                }
-            }
-        }
         Some(pattern) => {
+            let pattern = Shifted::new(pattern);
             for corner in corners {
                 if !(0..depth).all(|d| pattern.set(words, corner + d * height * width)) {
                     source.set_rows(words, corner);
@@ -158,5 +151,40 @@ fn set_corners(source: &Source<'_>, words: &mut [u64], shift: usize, units: &[u3
             }
         }
         None => corners.for_each(|corner| source.set_rows(words, corner)),
+    }
+}
+
+/// A pattern whose four words are shifted at once.
+#[derive(Clone, Copy)]
+struct Shifted {
+    words: __m256i,
+    /// For each word the one below it, from which bits move up.
+    below: __m256i,
+}
+
+impl Shifted {
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn new(pattern: Pattern<4>) -> Self {
+        let [a, b, c, d] = pattern.words().map(u64::cast_signed);
+        Self { words: _mm256_setr_epi64x(a, b, c, d), below: _mm256_setr_epi64x(0, a, b, c) }
+    }
+
+    /// Does what [`Pattern::set`] does.
+    #[target_feature(enable = "avx2,avx512vl,avx512vbmi2")]
+    #[inline]
+    fn set(self, words: &mut [u64], bit: usize) -> bool {
+        let words = words.get_mut(bit / WORD_BITS..).and_then(<[u64]>::first_chunk_mut::<4>);
+        let Some(words) = words else { return false };
+        // The instruction takes the shift modulo 64.
+        let shift = _mm256_set1_epi64x(bit as i64);
+        let block = _mm256_shldv_epi64(self.words, self.below, shift);
+        let words = words.as_mut_ptr().cast();
+        // SAFETY: there are four words.
+        let old = unsafe { _mm256_loadu_si256(words) };
+        let new = _mm256_or_si256(old, block);
+        // SAFETY: there are four words.
+        unsafe { _mm256_storeu_si256(words, new) };
+        true
     }
 }
