@@ -196,20 +196,20 @@ impl Plan {
     pub(crate) fn run<T: Element>(
         &self,
         key: Key,
-        tensor: Tensor<'_, T>,
+        mut tensor: Tensor<'_, T>,
         mask: Option<&mut [u64]>,
         known: Option<&Dropped>,
     ) -> Result<Dropped, Error> {
         match mask {
-            Some(mask) => self.run_with_mask(key, tensor, mask, known),
-            None => self.run_without_mask(key, tensor, known),
+            Some(mask) => self.run_with_mask(key, &mut tensor, mask, known),
+            None => self.run_without_mask(key, &mut tensor, known),
         }
     }
 
     fn run_with_mask<T: Element>(
         &self,
         key: Key,
-        mut tensor: Tensor<'_, T>,
+        tensor: &mut Tensor<'_, T>,
         mask: &mut [u64],
         known: Option<&Dropped>,
     ) -> Result<Dropped, Error> {
@@ -222,25 +222,25 @@ impl Plan {
         source.fill(self.mask_planes(), mask);
         let dropped = self.count(mask)?;
         let scales = self.scales::<T>(&dropped);
-        self.finish(key, &mut tensor, mask, 0..self.units(), scales, known.is_none());
+        self.finish(key, tensor, mask, 0..self.units(), scales, known.is_none());
         Ok(dropped)
     }
 
     fn run_without_mask<T: Element>(
         &self,
         key: Key,
-        mut tensor: Tensor<'_, T>,
+        tensor: &mut Tensor<'_, T>,
         known: Option<&Dropped>,
     ) -> Result<Dropped, Error> {
         let source = self.source(key)?;
         if self.drops_nothing() {
             return Ok(self.run_without_drops(tensor));
         }
-        Ok(self.run_in_tiles(key, &source, &mut tensor, known))
+        Ok(self.run_in_tiles(key, &source, tensor, known))
     }
 
     /// The pass where nothing can be dropped.
-    fn run_without_drops<T: Element>(&self, mut tensor: Tensor<'_, T>) -> Dropped {
+    fn run_without_drops<T: Element>(&self, tensor: &mut Tensor<'_, T>) -> Dropped {
         let all = Dropped { count: 0, of: self.units() as u64 };
         let scale = self.scale::<T>(&all);
         self.for_each_run(|start, run| {

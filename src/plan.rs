@@ -399,6 +399,7 @@ impl Plan {
         count(self.level(), words, 0..words.len() * bits::WORD_BITS)
     }
 
+    #[inline(always)]
     pub(crate) fn source(&self, key: Key) -> Result<Source<'_>, Error> {
         let per_sample = match self.options.sharing {
             Sharing::SampleChannel | Sharing::Sample => self.mask_channels as u64,
