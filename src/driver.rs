@@ -7,14 +7,10 @@
 use core::ops::Range;
 
 use crate::apply::{Factors, Tensor};
-use crate::bits::WORD_BITS;
 use crate::error::Buffer;
 use crate::mask::Source;
 use crate::spread::Scales;
 use crate::{Dropped, Element, Error, Fill, Key, Plan, Scale};
-
-/// The words of the chunk on the stack: 2 KiB.
-pub(crate) const CHUNK: usize = 256;
 
 impl Plan {
     /// Forward pass from `x` to `y`.
@@ -22,8 +18,8 @@ impl Plan {
     /// * `x`, `y`: [`extent`](Self::extent) elements in the plan's layout. Every element of `y` is
     ///   written.
     /// * `mask`: `Some` of [`mask_len`](Self::mask_len) words or more, which then hold the mask;
-    ///   or `None`, to use 2 KiB of stack instead. With [`Scale::Tensor`] the mask is then
-    ///   generated twice.
+    ///   or `None`, to use 2 KiB of stack instead (32 KiB with AVX-512). With [`Scale::Tensor`] the
+    ///   mask is then generated twice.
     ///
     /// Dropped units become 0, or noise with [`Fill::Noise`]. Where nothing can be dropped (drop probability 0, inference) `x` is copied bit for bit.
     ///
@@ -219,7 +215,7 @@ impl Plan {
             mask.fill(0);
             return Ok(self.run_without_drops(tensor));
         }
-        source.fill(self.mask_planes(), mask);
+        source.fill(self.mask_planes(), mask, |_, _| ());
         let dropped = self.count(mask)?;
         let scales = self.scales::<T>(&dropped);
         self.finish(key, tensor, mask, 0..self.units(), scales, known.is_none());
@@ -276,18 +272,17 @@ impl Plan {
         tensor: &mut Tensor<'_, T>,
         known: Option<&Dropped>,
     ) -> Dropped {
-        let mut chunk = [0; CHUNK];
         let planes = self.group_planes();
         let mut total = Dropped { count: 0, of: self.units() as u64 };
         let scales = match self.options.scale {
             Scale::Tensor => known.map(|dropped| self.scales::<T>(dropped)),
             Scale::Fixed | Scale::None | Scale::PerPosition => Some(self.scales::<T>(&total)),
-            Scale::Sample | Scale::Channel => {
-                (planes * self.plane() <= CHUNK * WORD_BITS).then(|| self.scales::<T>(&total))
-            }
+            Scale::Sample | Scale::Channel => (planes * self.plane()
+                <= source.tile_units(self.mask_planes()))
+            .then(|| self.scales::<T>(&total)),
         };
         if let Some(scales) = scales {
-            source.for_each_tile(0..self.mask_planes(), planes, &mut chunk, |units, bits| {
+            source.for_each_tile(0..self.mask_planes(), planes, |units, bits| {
                 total.count += self.dropped_in(bits, units.start, units.clone()).count;
                 self.finish(key, tensor, bits, units, scales, known.is_none());
             });
@@ -296,11 +291,11 @@ impl Plan {
         for group in 0..self.groups() {
             let planes = group * planes..(group + 1) * planes;
             let mut dropped = Dropped { count: 0, of: (planes.len() * self.plane()) as u64 };
-            source.for_each_tile(planes.clone(), 1, &mut chunk, |units, bits| {
+            source.for_each_tile(planes.clone(), 1, |units, bits| {
                 dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
             });
             let scales = Scales::One(self.scale::<T>(&dropped));
-            source.for_each_tile(planes, 1, &mut chunk, |units, bits| {
+            source.for_each_tile(planes, 1, |units, bits| {
                 self.finish(key, tensor, bits, units, scales, known.is_none());
             });
             total.count += dropped.count;

@@ -5,10 +5,7 @@ use core::ops::Range;
 
 use crate::apply::Tensor;
 use crate::bits::{self, WORD_BITS};
-use crate::center::Walker;
-use crate::driver::CHUNK;
 use crate::error::Buffer;
-use crate::mask::Source;
 use crate::noise::Noise;
 use crate::view::MaskView;
 use crate::{Dropped, Element, Error, Key, Plan, Region};
@@ -69,35 +66,26 @@ impl Plan {
             mask.into_iter().for_each(|mask| mask.fill(0));
             return Ok(dropped);
         }
-        let mut chunk = [0; CHUNK];
-        let chunk_planes = CHUNK * WORD_BITS / self.plane();
         let planes = 0..self.mask_planes();
-        if source.region() == Region::Valid
-            && self.is_line()
-            && (mask.is_some() || chunk_planes > 0)
-        {
-            let mut walker = source.walker(source.position(0));
-            let mut fill = |planes: Range<usize>, words: &mut [u64]| {
-                let units = planes.start * self.plane()..planes.end * self.plane();
-                let x = x.get_mut(units).unwrap_or_default();
-                dropped.count +=
-                    self.fill_planes_and_blocks(&source, &mut walker, planes, words, (x, zero));
-            };
-            if let Some(mask) = mask {
-                source.for_each_mask_tile(planes.end, mask, fill);
+        let by_block = source.region() == Region::Valid && self.is_line();
+        let fill_blocks = |first: usize, units: &[u32]| {
+            self.fill_blocks(x.get_mut(first..).unwrap_or_default(), units, zero);
+        };
+        if let Some(mask) = mask {
+            if by_block {
+                source.fill(planes.end, mask, fill_blocks);
             } else {
-                for plane in planes.clone().step_by(chunk_planes) {
-                    let tile = plane..planes.end.min(plane + chunk_planes);
-                    let words = bits::words(tile.len() * self.plane());
-                    fill(tile, &mut chunk[..words]);
-                }
+                source.fill(planes.end, mask, |_, _| ());
+                self.for_each_dropped_run(mask, 0..self.units(), |run| fill(x, run, zero));
             }
-        } else if let Some(mask) = mask {
-            source.fill(planes.end, mask);
-            dropped = self.count(mask)?;
-            self.for_each_dropped_run(mask, 0..self.units(), |run| fill(x, run, zero));
+            return self.count(mask);
+        }
+        if by_block && self.plane() <= source.tile_units(planes.end) {
+            source.for_each_tile_by_block(planes, 1, fill_blocks, |units, bits| {
+                dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
+            });
         } else {
-            source.for_each_tile(planes, 1, &mut chunk, |units, bits| {
+            source.for_each_tile(planes, 1, |units, bits| {
                 dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
                 self.for_each_dropped_run(bits, units, |run| fill(x, run, zero));
             });
@@ -105,23 +93,16 @@ impl Plan {
         Ok(dropped)
     }
 
-    /// Fills whole planes of the mask, and the blocks of the tensor's part, which is one line.
-    /// Returns how many units are dropped.
-    fn fill_planes_and_blocks<T: Copy>(
-        &self,
-        source: &Source<'_>,
-        walker: &mut Walker<'_>,
-        planes: Range<usize>,
-        words: &mut [u64],
-        (x, value): (&mut [T], T),
-    ) -> u64 {
+    /// Fills the blocks that begin at these units of a tensor which is one line.
+    #[inline]
+    fn fill_blocks<T: Copy>(&self, x: &mut [T], units: &[u32], value: T) {
         let [depth, rows, len] = self.blocks.block;
         let [_, height, width] = self.blocks.map;
-        macro_rules! by_block {
+        macro_rules! fill_blocks {
             ($fill_row:expr) => {
-                source.fill_planes_by_block(walker, planes, words, |corner| {
+                for &unit in units {
                     for d in 0..depth {
-                        let mut start = corner + d * height * width;
+                        let mut start = unit as usize + d * height * width;
                         for _ in 0..rows {
                             if let Some(row) = x.get_mut(start..start + len) {
                                 $fill_row(row, value);
@@ -129,17 +110,16 @@ impl Plan {
                             start += width;
                         }
                     }
-                })
+                }
             };
         }
         // The length is the same for all rows: no branch on it in the loop.
         match len {
-            4..=8 => by_block!(fill_ends::<T, 4>),
-            9..=16 => by_block!(fill_ends::<T, 8>),
-            2..=3 => by_block!(fill_ends::<T, 2>),
-            _ => by_block!(<[T]>::fill),
+            4..=8 => fill_blocks!(fill_ends::<T, 4>),
+            9..=16 => fill_blocks!(fill_ends::<T, 8>),
+            2..=3 => fill_blocks!(fill_ends::<T, 2>),
+            _ => fill_blocks!(<[T]>::fill),
         }
-        self.count_words(words)
     }
 
     /// Writes `value` to the units that a mask drops and leaves the others as they are.

@@ -271,7 +271,7 @@ impl Plan {
         if self.drops_nothing() {
             mask.fill(0);
         } else {
-            source.fill(self.mask_planes(), mask);
+            source.fill(self.mask_planes(), mask, |_, _| ());
         }
         self.count(mask)
     }
@@ -392,11 +392,6 @@ impl Plan {
             count: count(self.level(), bits, units.start - at..units.end - at),
             of: units.len() as u64,
         }
-    }
-
-    /// The number of dropped units in whole words.
-    pub(crate) fn count_words(&self, words: &[u64]) -> u64 {
-        count(self.level(), words, 0..words.len() * bits::WORD_BITS)
     }
 
     #[inline(always)]

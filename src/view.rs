@@ -7,6 +7,7 @@ use wide::u32x8;
 
 use crate::bits::{self, WORD_BITS};
 use crate::error::Buffer;
+use crate::mask::CHUNK;
 use crate::{Dropped, Error, Key, Plan};
 
 const LANES: usize = 8;
@@ -254,18 +255,20 @@ impl Plan {
         if self.is_empty() {
             return Ok(dropped);
         }
-        let mut chunk = [0; crate::driver::CHUNK];
         let size = self.plane();
-        source.for_each_tile(0..self.mask_planes(), 1, &mut chunk, |units, bits| {
+        source.for_each_tile(0..self.mask_planes(), 1, |units, bits| {
             dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
             let mut start = units.start;
             while start < units.end {
                 let plane = start / size;
-                let end = units.end.min((plane + 1) * size);
+                // Parts are the same on every machine, however much of a plane is at hand.
+                let at = start - plane * size;
+                let part = CHUNK * WORD_BITS;
+                let end = units.end.min(plane * size + size.min((at / part + 1) * part));
                 visit(PlanePart {
                     sample: plane / self.mask_channels,
                     channel: plane % self.mask_channels,
-                    positions: start - plane * size..end - plane * size,
+                    positions: at..end - plane * size,
                     mask: MaskView { words: bits, start: start - units.start, len: end - start },
                 });
                 start = end;

@@ -6,21 +6,21 @@
 use core::ops::Range;
 
 use crate::backend::Level;
-use crate::bits::{self, WORD_BITS};
+use crate::bits;
 use crate::block::{Blocks, Region};
 use crate::center::{Cell, Locator, Walker};
 use crate::dilate::{Dilation, spread_bits_up};
 use crate::gap::Table;
 use crate::rng::{SEGMENT, Streams};
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use crate::x86::X86;
 
 mod recipe;
+mod tile;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
 
 use recipe::Method;
 pub(crate) use recipe::Recipe;
+pub(crate) use tile::CHUNK;
 
 /// Everything that decides the bits of a mask, but the plane.
 #[derive(Clone, Copy, Debug)]
@@ -49,78 +49,20 @@ impl<'a> Source<'a> {
         Walker::new(self.table, self.streams, start)
     }
 
-    /// Fills a mask of `planes` planes, tile by tile. A tile begins at a whole word.
-    pub(crate) fn fill(&self, planes: usize, mask: &mut [u64]) {
-        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-        if let Level::X86(X86::Avx512(avx512)) = self.level
-            && x86::fill_in_lanes(avx512, self, planes, mask)
-        {
-            return;
-        }
-        let mut walker = self.walker(self.position(0));
-        self.for_each_mask_tile(planes, mask, |planes, words| {
-            self.fill_planes(&mut walker, planes, words);
-        });
-    }
-
-    /// Cuts a mask into tiles of whole planes that fit in the first cache, each at a whole word.
-    pub(crate) fn for_each_mask_tile(
+    /// Fills whole planes, and under `Valid` visits the first unit of each block, in order.
+    #[inline]
+    fn fill_planes(
         &self,
-        planes: usize,
-        mask: &mut [u64],
-        mut visit: impl FnMut(Range<usize>, &mut [u64]),
-    ) {
-        let plane_bits = self.plane_bits();
-        let tile = self.recipe.tile_planes;
-        let tiles = mask.chunks_mut((tile * plane_bits / WORD_BITS).max(1));
-        for (words, plane) in tiles.zip((0..planes).step_by(tile.max(1))) {
-            visit(plane..planes.min(plane + tile), words);
-        }
-    }
-
-    /// Calls `visit(units, bits)` for the mask of a run of planes, a tile at a time, generated
-    /// in `chunk`: the first bit of `bits` is the first of `units`. As long as `group` planes
-    /// fit in the chunk, a tile holds a multiple of them.
-    pub(crate) fn for_each_tile(
-        &self,
+        walker: &mut Walker<'_>,
         planes: Range<usize>,
-        group: usize,
-        chunk: &mut [u64],
-        mut visit: impl FnMut(Range<usize>, &[u64]),
+        words: &mut [u64],
+        visit: impl FnMut(usize),
     ) {
-        let plane_bits = self.plane_bits().max(1);
-        let capacity = (chunk.len() * WORD_BITS).max(1);
-        if plane_bits > capacity {
-            for plane in planes {
-                for start in (0..plane_bits).step_by(capacity) {
-                    let window = start..plane_bits.min(start + capacity);
-                    let words = chunk.get_mut(..bits::words(window.len())).unwrap_or_default();
-                    self.fill_window(plane, window.clone(), words);
-                    let first = plane * plane_bits;
-                    visit(first + window.start..first + window.end, words);
-                }
-            }
-            return;
-        }
-        let fit = capacity / plane_bits;
-        let tile = if fit < group { fit } else { fit - fit % group.max(1) };
-        let mut walker = self.walker(self.position(planes.start));
-        for plane in planes.clone().step_by(tile.max(1)) {
-            let tile = plane..planes.end.min(plane + tile);
-            let units = tile.start * plane_bits..tile.end * plane_bits;
-            let words = chunk.get_mut(..bits::words(units.len())).unwrap_or_default();
-            self.fill_planes(&mut walker, tile, words);
-            visit(units, words);
-        }
-    }
-
-    /// Fills whole planes.
-    fn fill_planes(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
         words.fill(0);
         match self.level {
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            Level::X86(x86) => x86::fill_planes(x86, self, walker, planes, words),
-            Level::Scalar | Level::Simd(_) => self.fill_cleared(walker, planes, words),
+            Level::X86(x86) => x86::fill_planes(x86, self, walker, planes, words, visit),
+            Level::Scalar | Level::Simd(_) => self.fill_cleared(walker, planes, words, visit),
         }
     }
 
@@ -128,43 +70,21 @@ impl<'a> Source<'a> {
         self.blocks.region
     }
 
-    /// Fills planes as [`fill_planes`](Self::fill_planes) does under `Valid`, and visits the first
-    /// unit of each block, counted from the first of the planes. Blocks come in ascending order.
-    #[inline]
-    pub(crate) fn fill_planes_by_block(
-        &self,
-        walker: &mut Walker<'_>,
-        planes: Range<usize>,
-        words: &mut [u64],
-        visit: impl FnMut(usize),
-    ) {
-        words.fill(0);
-        self.fill_whole_blocks(walker, planes, words, visit);
-    }
-
     /// Fills whole planes of a cleared mask. Inlined with all that it calls, so that it can be
     /// compiled for more instructions.
     #[inline(always)]
-    fn fill_cleared(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
-        match (self.region(), self.method) {
-            (Region::Valid, _) => self.fill_whole_blocks(walker, planes, words, |_| ()),
-            (Region::Full, Method::Blocks) => self.fill_clipped_blocks(walker, planes, words),
-            (Region::Full, Method::Runs) => self.fill_clipped_and_spread(walker, planes, words),
-        }
-    }
-
-    /// Blocks that lie inside their maps, and a visit to the first unit of each.
-    #[inline(always)]
-    fn fill_whole_blocks(
+    fn fill_cleared(
         &self,
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         words: &mut [u64],
         visit: impl FnMut(usize),
     ) {
-        match self.method {
-            Method::Blocks => self.fill_blocks(walker, planes, words, visit),
-            Method::Runs => self.fill_and_spread(walker, planes, words, visit),
+        match (self.region(), self.method) {
+            (Region::Valid, Method::Blocks) => self.fill_blocks(walker, planes, words, visit),
+            (Region::Valid, Method::Runs) => self.fill_and_spread(walker, planes, words, visit),
+            (Region::Full, Method::Blocks) => self.fill_clipped_blocks(walker, planes, words),
+            (Region::Full, Method::Runs) => self.fill_clipped_and_spread(walker, planes, words),
         }
     }
 

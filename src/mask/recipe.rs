@@ -178,7 +178,7 @@ mod tests {
                 let Ok(mut source) = plan.source(Key::new(1).step(round)) else { return };
                 source.method = method;
                 let start = Instant::now();
-                source.fill(planes, &mut mask);
+                source.fill(planes, &mut mask, |_, _| ());
                 *best = start.elapsed().as_nanos().min(*best);
             }
         }

@@ -23,19 +23,26 @@ pub(super) fn fill_planes(
     walker: &mut Walker<'_>,
     planes: Range<usize>,
     words: &mut [u64],
+    visit: impl FnMut(usize),
 ) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn avx2(source: &Source<'_>, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
-        source.fill_cleared(walker, planes, words);
+    fn avx2(
+        source: &Source<'_>,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+        visit: impl FnMut(usize),
+    ) {
+        source.fill_cleared(walker, planes, words, visit);
     }
 
     let _avx2 = x86.avx2();
     // SAFETY: the token proves the instructions.
-    unsafe { avx2(source, walker, planes, words) }
+    unsafe { avx2(source, walker, planes, words, visit) }
 }
 
 /// The least number of whole segments that repays lanes.
-const MIN_SEGMENTS: u64 = 4;
+pub(super) const MIN_SEGMENTS: u64 = 4;
 
 /// The most units to a position: more would scatter the blocks of a batch over more than 128 KiB of
 /// the mask.
@@ -44,13 +51,14 @@ const MAX_SPREAD: u64 = 16;
 /// The units of centres that are noted before their blocks are set: 2 KiB.
 const LIST: usize = 512;
 
-/// Fills a mask as [`Source::fill`] does, with centres that are drawn side by side. Returns false,
-/// with nothing done, where that is not possible or does not pay.
+/// Fills a mask as [`Source::fill`] does, with centres that are drawn side by side. Returns
+/// false, with nothing done, where that is not possible or does not pay.
 pub(super) fn fill_in_lanes(
     Avx512 { .. }: Avx512,
     source: &Source<'_>,
     planes: usize,
     mask: &mut [u64],
+    visit: impl FnMut(usize, &[u32]),
 ) -> bool {
     let segment = u64::from(SEGMENT);
     let whole = source.position(0).div_ceil(segment)..source.position(planes) / segment;
@@ -58,16 +66,17 @@ pub(super) fn fill_in_lanes(
     if whole.start + MIN_SEGMENTS > whole.end || source.region() != Region::Valid {
         return false;
     }
-    let batch_units = (batch_planes(source.blocks) as u64).saturating_mul(source.blocks.units());
+    let units = source.blocks.units();
+    let batch_units = (batch_planes(source.blocks) as u64).saturating_mul(units);
     let Some(positions) = NonZeroU64::new(source.blocks.positions()) else { return false };
     if batch_units > u64::from(u32::MAX)
-        || source.blocks.units() / positions > MAX_SPREAD
+        || units / positions > MAX_SPREAD
         || !source.recipe.locator.multiplies()
     {
         return false;
     }
     // SAFETY: the token proves the instructions.
-    unsafe { fill_batches(source, positions, planes, whole.end, mask) };
+    unsafe { fill_batches(source, positions, planes, whole.end, mask, visit) };
     true
 }
 
@@ -82,6 +91,7 @@ fn fill_batches(
     planes: usize,
     last_segment: u64,
     mask: &mut [u64],
+    mut visit: impl FnMut(usize, &[u32]),
 ) {
     let (first, last) = (source.position(0), source.position(planes));
     let (plane_bits, segment) = (source.plane_bits(), u64::from(SEGMENT));
@@ -108,11 +118,13 @@ fn fill_batches(
                 let found = lanes.draw(&units, &mut list);
                 let Some(list @ [_, ..]) = list.get(..found) else { break };
                 set_corners(source, words, shift, list);
+                visit(plane * plane_bits, list);
             }
         } else {
             source.walker(at).walk(end, |position| {
                 let unit = source.recipe.locator.unit(position - origin);
                 set_corners(source, words, shift, &[unit as u32]);
+                visit(plane * plane_bits, &[unit as u32]);
             });
         }
         at = end;

@@ -4,8 +4,7 @@ use core::ops::Range;
 
 use crate::bits::{WORD_BITS, words};
 use crate::count::count;
-use crate::driver::CHUNK;
-use crate::mask::Source;
+use crate::mask::{CHUNK, Source};
 
 /// The units of the chunk on the stack.
 pub(super) const CHUNK_BITS: usize = CHUNK * WORD_BITS;
@@ -62,7 +61,7 @@ pub(super) fn fill_units(
     }
     if let Some(planes) = whole_planes(plane_bits, &units) {
         let first_plane = source.first_plane + planes.start as u64;
-        Source { first_plane, ..*source }.fill(planes.len(), mask);
+        Source { first_plane, ..*source }.fill(planes.len(), mask, |_, _| ());
     } else {
         let mut start = units.start;
         while start < units.end {
@@ -94,11 +93,11 @@ pub(super) fn generate(
     units: Range<usize>,
     mut visit: impl FnMut(Range<usize>, &[u64]),
 ) {
-    let mut chunk = [0; CHUNK];
     let plane_bits = source.blocks.units() as usize;
     if let Some(planes) = whole_planes(plane_bits, &units) {
-        return source.for_each_tile(planes, 1, &mut chunk, visit);
+        return source.for_each_tile(planes, 1, visit);
     }
+    let mut chunk = [0; CHUNK];
     let mut start = units.start;
     while start < units.end {
         let (plane, window) = window(plane_bits, start..units.end.min(start + CHUNK_BITS));

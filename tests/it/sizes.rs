@@ -257,6 +257,82 @@ fn same_on_every_backend(layer: &DropBlock, shape: Shape, key: Key) -> Result<()
         assert!(mask == expected, "{backend}, {shape:?}, gamma {}", plan.gamma());
         let set: u32 = mask.iter().map(|word| word.count_ones()).sum();
         assert_eq!(dropped.count, u64::from(set), "{backend}, {shape:?}");
+        for with_mask in [false, true] {
+            let mut x = vec![1_u8; plan.len()];
+            mask.fill(!0);
+            let buffer = with_mask.then_some(&mut mask[..]);
+            assert_eq!(plan.drop_only(key, &mut x, 0, buffer)?, dropped, "{backend}, {shape:?}");
+            assert!(!with_mask || mask == expected, "{backend}, {shape:?}");
+            let is_dropped = |i: usize| expected[i / 64] >> (i % 64) & 1 == 1;
+            let same = x.iter().enumerate().all(|(i, &x)| x == u8::from(!is_dropped(i)));
+            assert!(same, "{backend}, {shape:?}, mask {with_mask}");
+        }
+    }
+    Ok(())
+}
+
+/// Tensors of many tiles, and maps that no tile holds: what a pass does without a mask buffer it
+/// does with one, and on every backend.
+#[test]
+fn passes_without_a_mask_buffer_are_the_same() -> Result<(), Error> {
+    let scales = [Scale::Tensor, Scale::Sample, Scale::Channel, Scale::Fixed, Scale::PerPosition];
+    let sharings = [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel];
+    for (samples, channels, map, block) in [
+        (20, 67, Map::hw(14, 14), 7),
+        (9, 300, Map::hw(7, 7), 3),
+        (3, 7, Map::hw(120, 90), 5),
+        (2, 2, Map::hw(300, 310), 9),
+        (1, 2, Map::hw(600, 610), 7),
+        (5, 60, Map::dhw(4, 9, 31), 3),
+    ] {
+        let shape = Shape::new(samples, channels, map, Layout::ChannelsFirst);
+        for (scale, sharing) in scales.iter().flat_map(|&a| sharings.map(|b| (a, b))) {
+            for region in [Region::Valid, Region::Full] {
+                let layer = DropBlock::new(block, 0.1)?.with_scale(scale).with_sharing(sharing);
+                same_without_mask(&layer.with_region(region), shape)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn same_without_mask(layer: &DropBlock, shape: Shape) -> Result<(), Error> {
+    let key = Key::new(11).first_sample(3);
+    let mut expected = None;
+    for backend in Backend::available() {
+        let plan = layer.with_backend(backend)?.plan(shape)?;
+        let mut mask = vec![0; plan.mask_len()];
+        for buffer in [Some(&mut mask[..]), None] {
+            let mut x = vec![1.0_f32; plan.len()];
+            let dropped = plan.forward_in_place(key, &mut x, buffer)?;
+            let of_first = expected.get_or_insert_with(|| (dropped, x.clone()));
+            assert!(*of_first == (dropped, x), "{backend}, {layer:?}, {shape:?}");
+        }
+        let (dropped, y) = expected.as_ref().unwrap();
+        let mut x = vec![1.0_f32; plan.len()];
+        plan.backward_in_place(key, dropped, &mut x)?;
+        assert!(x == *y, "{backend}, backward, {layer:?}, {shape:?}");
+    }
+    Ok(())
+}
+
+/// A kernel of the caller's own sees the same parts of the same maps on every machine.
+#[test]
+fn parts_of_planes_are_the_same_on_every_backend() -> Result<(), Error> {
+    for map in [Map::hw(60, 60), Map::hw(128, 128), Map::hw(300, 301), Map::hw(600, 700)] {
+        let mut expected: Option<Vec<_>> = None;
+        for backend in Backend::available() {
+            let layer = DropBlock::new(7, 0.1)?.with_backend(backend)?;
+            let plan = layer.plan(Shape::new(3, 5, map, Layout::ChannelsFirst))?;
+            let mut parts = Vec::new();
+            plan.for_each_plane(Key::new(12), |part| {
+                let kept = (0..part.mask.len()).filter(|&i| part.mask.is_kept(i)).count();
+                parts.push((part.sample, part.channel, part.positions, kept));
+            })?;
+            assert!(parts.iter().all(|part| part.2.len() <= 16_384));
+            let expected = expected.get_or_insert_with(|| parts.clone());
+            assert!(*expected == parts, "{backend}, {map:?}");
+        }
     }
     Ok(())
 }

@@ -1,0 +1,177 @@
+//! Masks in tiles of whole planes: in the caller's buffer, or in a chunk on the stack.
+
+use core::ops::Range;
+
+use super::Source;
+use crate::backend::Level;
+use crate::bits::{self, WORD_BITS};
+use crate::center::LANES;
+use crate::rng::SEGMENT;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use crate::x86::X86;
+
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use super::x86;
+
+/// The words of the chunk on the stack: 2 KiB.
+pub(crate) const CHUNK: usize = 256;
+
+/// The same where segments are drawn side by side: 32 KiB, for the mask of as many.
+const LARGE_CHUNK: usize = 4096;
+
+impl Source<'_> {
+    /// Fills a mask of `planes` planes. Under `Valid` it visits the first units of all blocks, some
+    /// at a time and in no order: a unit, and how far each of them is from it.
+    pub(crate) fn fill(
+        &self,
+        planes: usize,
+        mask: &mut [u64],
+        mut visit: impl FnMut(usize, &[u32]),
+    ) {
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        if let Level::X86(X86::Avx512(avx512)) = self.level
+            && x86::fill_in_lanes(avx512, self, planes, mask, &mut visit)
+        {
+            return;
+        }
+        // Tile by tile, each of which begins at a whole word and fits in the first cache.
+        let plane_bits = self.plane_bits();
+        let tile = self.recipe.tile_planes.max(1);
+        let tiles = mask.chunks_mut((tile * plane_bits / WORD_BITS).max(1));
+        let mut walker = self.walker(self.position(0));
+        for (words, plane) in tiles.zip((0..planes).step_by(tile)) {
+            let first = plane * plane_bits;
+            let tile = plane..planes.min(plane + tile);
+            self.fill_planes(&mut walker, tile, words, |corner| visit(first + corner, &[0]));
+        }
+    }
+
+    /// The units that a tile may have where these planes have no mask buffer.
+    pub(crate) fn tile_units(&self, planes: usize) -> usize {
+        if self.is_large(planes) { LARGE_CHUNK * WORD_BITS } else { CHUNK * WORD_BITS }
+    }
+
+    /// Whether tiles are to be large: with AVX-512, if each has enough segments for lanes.
+    #[inline]
+    fn is_large(&self, planes: usize) -> bool {
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        if let Level::X86(X86::Avx512(_)) = self.level {
+            let fit = LARGE_CHUNK * WORD_BITS / self.plane_bits().max(1);
+            let positions = planes.min(fit.max(1)) as u64 * self.blocks.positions();
+            return positions >= (x86::MIN_SEGMENTS + 1) * u64::from(SEGMENT);
+        }
+        let _ = planes;
+        false
+    }
+
+    /// Calls `visit(units, bits)` for the mask of a run of planes, a tile at a time, generated on
+    /// the stack: the first bit of `bits` is the first of `units`. As long as `group` planes
+    /// have no more than [`tile_units`](Self::tile_units), a tile holds a multiple of them.
+    pub(crate) fn for_each_tile(
+        &self,
+        planes: Range<usize>,
+        group: usize,
+        visit: impl FnMut(Range<usize>, &[u64]),
+    ) {
+        self.for_each_tile_by_block(planes, group, |_, _| (), visit);
+    }
+
+    /// The same with visits to blocks as by [`fill`](Self::fill), where whole planes fit in a tile.
+    pub(crate) fn for_each_tile_by_block(
+        &self,
+        planes: Range<usize>,
+        group: usize,
+        mut visit_block: impl FnMut(usize, &[u32]),
+        visit: impl FnMut(Range<usize>, &[u64]),
+    ) {
+        if self.is_large(planes.len()) {
+            return self.for_each_large_tile(planes, group, visit_block, visit);
+        }
+        let mut chunk = [0; CHUNK];
+        let fit = CHUNK * WORD_BITS / self.plane_bits().max(1);
+        if fit == 0 {
+            return self.for_each_window(planes, &mut chunk, visit);
+        }
+        let tile = if fit < group { fit } else { fit - fit % group.max(1) };
+        let mut walker = self.walker(self.position(planes.start));
+        let fill = |tile: Range<usize>, words: &mut [u64]| {
+            let first = tile.start * self.plane_bits();
+            self.fill_planes(&mut walker, tile, words, |corner| visit_block(first + corner, &[0]));
+        };
+        self.for_each_filled(planes, tile, &mut chunk, fill, visit);
+    }
+
+    /// A tile has the segments that are drawn side by side, unless a group has more. Not inlined, or
+    /// small tiles would have its stack.
+    #[inline(never)]
+    fn for_each_large_tile(
+        &self,
+        planes: Range<usize>,
+        group: usize,
+        mut visit_block: impl FnMut(usize, &[u32]),
+        visit: impl FnMut(Range<usize>, &[u64]),
+    ) {
+        let mut chunk = [0; LARGE_CHUNK];
+        let fit = LARGE_CHUNK * WORD_BITS / self.plane_bits().max(1);
+        if fit == 0 {
+            return self.for_each_window(planes, &mut chunk, visit);
+        }
+        let batch = (LANES as u64 * u64::from(SEGMENT)).checked_div(self.blocks.positions());
+        let most = fit.min(batch.unwrap_or(0).max(1) as usize);
+        let tile = if most >= group {
+            most - most % group.max(1)
+        } else if fit >= group {
+            group
+        } else {
+            most
+        };
+        let fill = |tile: Range<usize>, words: &mut [u64]| {
+            let first = tile.start * self.plane_bits();
+            let first_plane = self.first_plane + tile.start as u64;
+            Self { first_plane, ..*self }
+                .fill(tile.len(), words, |unit, units| visit_block(first + unit, units));
+        };
+        self.for_each_filled(planes, tile, &mut chunk, fill, visit);
+    }
+
+    /// Tiles of whole planes.
+    #[inline]
+    fn for_each_filled(
+        &self,
+        planes: Range<usize>,
+        tile: usize,
+        chunk: &mut [u64],
+        mut fill: impl FnMut(Range<usize>, &mut [u64]),
+        mut visit: impl FnMut(Range<usize>, &[u64]),
+    ) {
+        let plane_bits = self.plane_bits();
+        for plane in planes.clone().step_by(tile.max(1)) {
+            let tile = plane..planes.end.min(plane + tile);
+            let units = tile.start * plane_bits..tile.end * plane_bits;
+            let words = chunk.get_mut(..bits::words(units.len())).unwrap_or_default();
+            fill(tile, words);
+            visit(units, words);
+        }
+    }
+
+    /// Parts of planes that do not fit in the chunk.
+    #[inline]
+    fn for_each_window(
+        &self,
+        planes: Range<usize>,
+        chunk: &mut [u64],
+        mut visit: impl FnMut(Range<usize>, &[u64]),
+    ) {
+        let plane_bits = self.plane_bits();
+        let capacity = (chunk.len() * WORD_BITS).max(1);
+        for plane in planes {
+            for start in (0..plane_bits).step_by(capacity) {
+                let window = start..plane_bits.min(start + capacity);
+                let words = chunk.get_mut(..bits::words(window.len())).unwrap_or_default();
+                self.fill_window(plane, window.clone(), words);
+                let first = plane * plane_bits;
+                visit(first + window.start..first + window.end, words);
+            }
+        }
+    }
+}
