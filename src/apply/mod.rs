@@ -11,6 +11,7 @@ use crate::{Dropped, Element, bits};
 
 #[cfg(feature = "half")]
 mod half;
+mod repeated;
 mod scalar;
 mod simd;
 mod transpose;
@@ -21,6 +22,7 @@ mod x86_float;
 #[cfg(all(feature = "half", target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_half;
 
+use repeated::Repeated;
 use scalar::{Each, One};
 pub(crate) use simd::Block;
 pub(crate) use transpose::{Across, BLOCKS, CHANNELS, apply_channels_last};
@@ -119,6 +121,17 @@ impl<T: Element> Tensor<'_, T> {
         let one_scale = matches!(factors, Factors::One(_));
         if one_scale && runs.step == runs.len && runs.bit_step == runs.len {
             runs = Runs { count: 1, len: runs.count * runs.len, step: 0, bit_step: 0 };
+        }
+        if one_scale
+            && runs.step == runs.len
+            && runs.bit_step == 0
+            && !matches!(level, Level::Scalar)
+            && let Some(repeated) = Repeated::new(bits, bit, &runs)
+        {
+            let all = &mut self.part(0..runs.count * runs.len);
+            return repeated.for_each_part(all, |mut part, bits, bit| {
+                part.apply(level, bits, bit, factors);
+            });
         }
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         if let Level::X86(x86) = level {

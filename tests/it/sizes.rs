@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
+#[cfg(feature = "half")]
+use dropblock::half;
 use dropblock::{
-    Alignment, Backend, BlockSize, DropBlock, Error, Gamma, Key, Layout, Map, Plan, Region, Scale,
-    Shape, Sharing, reference,
+    Alignment, Backend, BlockSize, DropBlock, Element, Error, Gamma, Key, Layout, Map, Plan,
+    Region, Scale, Shape, Sharing, reference,
 };
 
 use crate::case::{Case, bits_of, count, draw, pack, tensor};
@@ -312,6 +314,42 @@ fn same_without_mask(layer: &DropBlock, shape: Shape) -> Result<(), Error> {
         let mut x = vec![1.0_f32; plan.len()];
         plan.backward_in_place(key, dropped, &mut x)?;
         assert!(x == *y, "{backend}, backward, {layer:?}, {shape:?}");
+    }
+    Ok(())
+}
+
+/// Channels that share a mask, few and many, wherever the tensor begins in memory.
+#[test]
+fn shared_masks_of_many_channels_are_the_same_on_every_backend() -> Result<(), Error> {
+    for side in [1, 2, 3, 7, 8, 10, 13, 14, 15, 32, 47] {
+        for channels in [1, 15, 16, 17, 33, 300] {
+            let layer = DropBlock::new(1, 0.3)?.with_sharing(Sharing::Sample);
+            let shape = Shape::nchw(2, channels, side, side);
+            for at in [0, 1, 5, 16] {
+                same_at::<f32>(&layer, shape, at)?;
+                same_at::<f64>(&layer, shape, at)?;
+                #[cfg(feature = "half")]
+                same_at::<half::f16>(&layer, shape, at)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// From one buffer to another and in place, `at` elements past the start of a buffer.
+fn same_at<T: Element>(layer: &DropBlock, shape: Shape, at: usize) -> Result<(), Error> {
+    let mut expected = None;
+    for backend in Backend::available() {
+        let plan = layer.with_backend(backend)?.plan(shape)?;
+        let mut x = vec![T::ONE; at + plan.len() + 1];
+        let mut y = vec![T::ONE; at + plan.len() + 1];
+        let part = at..at + plan.len();
+        plan.forward(Key::new(13), &x[part.clone()], &mut y[part.clone()], None)?;
+        plan.forward_in_place(Key::new(13), &mut x[part.clone()], None)?;
+        assert!(x == y, "{backend}, {shape:?}, from {at}");
+        assert!(x[..at].iter().chain(&x[part.end..]).all(|&x| x == T::ONE));
+        let expected = expected.get_or_insert_with(|| x.clone());
+        assert!(*expected == x, "{backend}, {shape:?}, from {at}");
     }
     Ok(())
 }
