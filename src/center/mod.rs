@@ -15,6 +15,8 @@ use crate::rng::{SEGMENT, Streams};
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 pub(crate) mod x86;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+pub(crate) mod x86_ints;
 
 /// The most segments that are drawn side by side, on any machine.
 pub(crate) const LANES: usize = 16;

@@ -7,8 +7,6 @@ use crate::backend::Level;
 use crate::bits::{self, WORD_BITS};
 use crate::center::LANES;
 use crate::rng::SEGMENT;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use crate::x86::X86;
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use super::x86;
@@ -29,8 +27,8 @@ impl Source<'_> {
         mut visit: impl FnMut(usize, &[u32]),
     ) {
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-        if let Level::X86(X86::Avx512(avx512)) = self.level
-            && x86::fill_in_lanes(avx512, self, planes, mask, &mut visit)
+        if let Level::X86(x86) = self.level
+            && x86::fill_in_lanes(x86, self, planes, mask, &mut visit)
         {
             return;
         }
@@ -51,11 +49,11 @@ impl Source<'_> {
         if self.is_large(planes) { LARGE_CHUNK * WORD_BITS } else { CHUNK * WORD_BITS }
     }
 
-    /// Whether tiles are to be large: with AVX-512, if each has enough segments for lanes.
+    /// Whether tiles are to be large: where there are lanes, if each has enough segments for lanes.
     #[inline]
     fn is_large(&self, planes: usize) -> bool {
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-        if let Level::X86(X86::Avx512(_)) = self.level {
+        if let Level::X86(_) = self.level {
             let fit = LARGE_CHUNK * WORD_BITS / self.plane_bits().max(1);
             let positions = planes.min(fit.max(1)) as u64 * self.blocks.positions();
             return positions >= (x86::MIN_SEGMENTS + 1) * u64::from(SEGMENT);

@@ -1,7 +1,8 @@
-//! Filling planes, compiled for AVX2: shifts by a variable number of bits need one instruction. With
-//! AVX-512 whole blocks are shifted by one.
+//! Filling planes, compiled for AVX2: shifts by a variable number of bits need one instruction. Large
+//! masks are filled from segments that are drawn side by side, whole blocks by one shift.
 
-#![allow(unsafe_code, reason = "instructions that are found at run time, a vector load and store")]
+#![allow(unsafe_code, reason = "vector instructions, a load and a store through a pointer")]
+#![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
 
 use core::arch::x86_64::*;
 use core::num::NonZeroU64;
@@ -11,10 +12,11 @@ use super::Source;
 use super::recipe::{Method, batch_planes};
 use crate::bits::{self, Pattern, WORD_BITS};
 use crate::block::Region;
+use crate::center::Walker;
 use crate::center::x86::{Lanes, Units};
-use crate::center::{LANES, Walker};
+use crate::center::x86_ints::Ints;
 use crate::rng::SEGMENT;
-use crate::x86::{Avx512, X86};
+use crate::x86::X86;
 
 /// Fills whole planes of a cleared mask.
 pub(super) fn fill_planes(
@@ -54,7 +56,7 @@ const LIST: usize = 512;
 /// Fills a mask as [`Source::fill`] does, with centres that are drawn side by side. Returns
 /// false, with nothing done, where that is not possible or does not pay.
 pub(super) fn fill_in_lanes(
-    Avx512 { .. }: Avx512,
+    x86: X86,
     source: &Source<'_>,
     planes: usize,
     mask: &mut [u64],
@@ -75,17 +77,50 @@ pub(super) fn fill_in_lanes(
     {
         return false;
     }
-    // SAFETY: the token proves the instructions.
-    unsafe { fill_batches(source, positions, planes, whole.end, mask, visit) };
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn avx2(
+        source: &Source<'_>,
+        positions: NonZeroU64,
+        planes: usize,
+        last_segment: u64,
+        mask: &mut [u64],
+        visit: impl FnMut(usize, &[u32]),
+    ) {
+        // SAFETY: this function has the instructions.
+        unsafe { fill_batches::<__m256i>(source, positions, planes, last_segment, mask, visit) }
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
+    fn avx512(
+        source: &Source<'_>,
+        positions: NonZeroU64,
+        planes: usize,
+        last_segment: u64,
+        mask: &mut [u64],
+        visit: impl FnMut(usize, &[u32]),
+    ) {
+        // SAFETY: this function has the instructions.
+        unsafe { fill_batches::<__m512i>(source, positions, planes, last_segment, mask, visit) }
+    }
+
+    match x86 {
+        // SAFETY: the token proves the instructions.
+        X86::Avx2(_) => unsafe { avx2(source, positions, planes, whole.end, mask, visit) },
+        // SAFETY: the token proves the instructions.
+        X86::Avx512(_) => unsafe { avx512(source, positions, planes, whole.end, mask, visit) },
+    }
     true
 }
 
-/// A batch is the positions up to the first whole segment, those of sixteen of them or fewer, and
-/// those after the last.
-#[target_feature(
-    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,lzcnt,popcnt"
-)]
-fn fill_batches(
+/// A batch is the positions up to the first whole segment, those of as many of them as there are
+/// lanes or fewer, and those after the last.
+///
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+unsafe fn fill_batches<V: Ints>(
     source: &Source<'_>,
     positions: NonZeroU64,
     planes: usize,
@@ -98,7 +133,7 @@ fn fill_batches(
     let (mut at, mut cleared, mut complete) = (first, 0, 0);
     while at < last {
         let (number, start) = (at / segment, at % segment);
-        let lanes = if start == 0 { (last_segment - number).min(LANES as u64) } else { 0 };
+        let lanes = if start == 0 { (last_segment - number).min(V::LANES as u64) } else { 0 };
         let end = last.min((number + lanes.max(1)) * segment);
         // Blocks lie in the planes of their positions.
         let plane = ((at - first) / positions) as usize;
@@ -111,19 +146,27 @@ fn fill_batches(
         let words = mask.get_mut(plane * plane_bits / WORD_BITS..).unwrap_or_default();
         let shift = plane * plane_bits % WORD_BITS;
         if lanes > 0 {
-            let units = Units::new(source.recipe.locator, (at - origin) as u32);
-            let mut lanes = Lanes::new(source.table, source.streams, number, lanes as usize);
+            // SAFETY: the instructions are there.
+            let (units, mut lanes) = unsafe {
+                (
+                    Units::<V>::new(source.recipe.locator, (at - origin) as u32),
+                    Lanes::new(source.table, source.streams, number, lanes as usize),
+                )
+            };
             let mut list = [0; LIST];
             loop {
-                let found = lanes.draw(&units, &mut list);
+                // SAFETY: the instructions are there.
+                let found = unsafe { V::draw(&mut lanes, &units, &mut list) };
                 let Some(list @ [_, ..]) = list.get(..found) else { break };
-                set_corners(source, words, shift, list);
+                // SAFETY: the instructions are there.
+                unsafe { set_corners::<V>(source, words, shift, list) };
                 visit(plane * plane_bits, list);
             }
         } else {
             source.walker(at).walk(end, |position| {
                 let unit = source.recipe.locator.unit(position - origin);
-                set_corners(source, words, shift, &[unit as u32]);
+                // SAFETY: the instructions are there.
+                unsafe { set_corners::<V>(source, words, shift, &[unit as u32]) };
                 visit(plane * plane_bits, &[unit as u32]);
             });
         }
@@ -143,10 +186,17 @@ fn fill_batches(
 }
 
 /// Sets what the method sets for blocks that begin at these units.
-#[target_feature(
-    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,lzcnt,popcnt"
-)]
-fn set_corners(source: &Source<'_>, words: &mut [u64], shift: usize, units: &[u32]) {
+///
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+unsafe fn set_corners<V: Ints>(
+    source: &Source<'_>,
+    words: &mut [u64],
+    shift: usize,
+    units: &[u32],
+) {
     let [depth, _, len] = source.blocks.block;
     let [_, height, width] = source.blocks.map;
     let corners = units.iter().map(|&unit| shift + unit as usize);
@@ -155,9 +205,12 @@ fn set_corners(source: &Source<'_>, words: &mut [u64], shift: usize, units: &[u3
     }
     match source.recipe.pattern {
         Some(pattern) => {
-            let pattern = Shifted::new(pattern);
+            // SAFETY: the instructions are there.
+            let pattern = unsafe { Shifted::new(pattern) };
             for corner in corners {
-                if !(0..depth).all(|d| pattern.set(words, corner + d * height * width)) {
+                // SAFETY: the instructions are there.
+                let set = |d| unsafe { pattern.set::<V>(words, corner + d * height * width) };
+                if !(0..depth).all(set) {
                     source.set_rows(words, corner);
                 }
             }
@@ -175,28 +228,33 @@ struct Shifted {
 }
 
 impl Shifted {
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    fn new(pattern: Pattern<4>) -> Self {
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    #[inline(always)]
+    unsafe fn new(pattern: Pattern<4>) -> Self {
         let [a, b, c, d] = pattern.words().map(u64::cast_signed);
-        Self { words: _mm256_setr_epi64x(a, b, c, d), below: _mm256_setr_epi64x(0, a, b, c) }
+        // SAFETY: the instructions are there.
+        unsafe {
+            Self { words: _mm256_setr_epi64x(a, b, c, d), below: _mm256_setr_epi64x(0, a, b, c) }
+        }
     }
 
     /// Does what [`Pattern::set`] does.
-    #[target_feature(enable = "avx2,avx512vl,avx512vbmi2")]
-    #[inline]
-    fn set(self, words: &mut [u64], bit: usize) -> bool {
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    #[inline(always)]
+    unsafe fn set<V: Ints>(self, words: &mut [u64], bit: usize) -> bool {
         let words = words.get_mut(bit / WORD_BITS..).and_then(<[u64]>::first_chunk_mut::<4>);
         let Some(words) = words else { return false };
-        // The instruction takes the shift modulo 64.
-        let shift = _mm256_set1_epi64x(bit as i64);
-        let block = _mm256_shldv_epi64(self.words, self.below, shift);
         let words = words.as_mut_ptr().cast();
-        // SAFETY: there are four words.
-        let old = unsafe { _mm256_loadu_si256(words) };
-        let new = _mm256_or_si256(old, block);
-        // SAFETY: there are four words.
-        unsafe { _mm256_storeu_si256(words, new) };
+        // SAFETY: there are four words; the instructions are there.
+        unsafe {
+            let block = V::shift_words(self.words, self.below, bit % WORD_BITS);
+            _mm256_storeu_si256(words, _mm256_or_si256(_mm256_loadu_si256(words), block));
+        }
         true
     }
 }
