@@ -1,4 +1,4 @@
-//! Dilation of bytes, `LANES` at a time.
+//! Dilation of bytes, `LANES` at a time, for short lines.
 //!
 //! As with bits, all lines of a range are treated as one: what moves across the border of two
 //! lines is masked out.
@@ -10,11 +10,11 @@ use super::{Axis, Passes, TILE_BYTES};
 /// The most bytes at a time.
 const MOST: usize = 128;
 
-/// Spreads bytes along an axis, within each line of the range.
+/// Spreads bytes along an axis, within each line.
 #[inline(always)]
-pub(super) fn spread<const LANES: usize>(bytes: &mut [u8], range: Range<usize>, axis: &Axis) {
-    let Range { start, end } = range;
-    for (shift, part) in Passes::new(range.clone(), axis.after, axis.stride, TILE_BYTES) {
+pub(super) fn spread<const LANES: usize>(bytes: &mut [u8], axis: &Axis) {
+    let end = bytes.len();
+    for (shift, part) in Passes::new(0..end, axis.after, axis.stride, TILE_BYTES) {
         let border = Border::new(shift, axis.period);
         let part = end - part.end..end - part.start;
         // From the top, so that no byte is read after it was written.
@@ -22,9 +22,8 @@ pub(super) fn spread<const LANES: usize>(bytes: &mut [u8], range: Range<usize>, 
         let part = if LANES > 8 { max_up::<8>(bytes, part, &border) } else { part };
         max_up::<1>(bytes, part, &border);
     }
-    for (shift, part) in Passes::new(range, axis.before, axis.stride, TILE_BYTES) {
+    for (shift, part) in Passes::new(0..end, axis.before, axis.stride, TILE_BYTES) {
         let border = Border::new(shift, axis.period);
-        let part = start + part.start..start + part.end;
         let part = max_down::<LANES>(bytes, part, &border);
         let part = if LANES > 8 { max_down::<8>(bytes, part, &border) } else { part };
         max_down::<1>(bytes, part, &border);

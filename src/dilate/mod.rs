@@ -10,16 +10,20 @@
 //! passed over as one line, from whose steps the border of each line is masked out: no line is too
 //! short for vectors. There are four such loops, bits and bytes, up and down; a backend says how
 //! wide their steps are. One line without borders, as masks of the region `Valid` are, has a loop of
-//! its own: bits, up.
+//! its own: bits, up. Longer lines of bytes have theirs, without masks, in `beside` and `line`; there
+//! windows grow fourfold.
 
 use core::ops::Range;
 
+use self::beside::Beside;
 use crate::backend::Level;
 use crate::block::reach;
 use crate::error::Buffer;
 use crate::{Alignment, Backend, BlockSize, Error, Map, bits};
 
+mod beside;
 mod bytes;
+mod line;
 mod scalar;
 mod simd;
 mod words;
@@ -312,17 +316,10 @@ impl Dilation {
     fn spread_bytes(&self, source: Option<&[u8]>, maps: &mut [u8], axes: &[usize]) {
         let level = Level::of(self.backend);
         self.for_each_tile(maps.len(), TILE_BYTES, axes, |range, axis| {
-            if axis == WIDTH
-                && let Some(source) = source
-            {
-                maps[range.clone()].copy_from_slice(&source[range.clone()]);
-            }
-            let axis = &self.axis(axis);
-            match level {
-                Level::Scalar => scalar::spread_bytes(maps, range, axis),
-                Level::Simd(_) => simd::spread_bytes(maps, range, axis),
-                #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-                Level::X86(x86) => x86::spread_bytes(x86, maps, range, axis),
+            let source =
+                source.filter(|_| axis == WIDTH).and_then(|source| source.get(range.clone()));
+            if let Some(part) = maps.get_mut(range) {
+                spread_bytes(level, source, part, &self.axis(axis));
             }
         });
     }
@@ -358,12 +355,39 @@ struct Axis {
     after: usize,
 }
 
+/// Calls a function of the backend.
+macro_rules! backend {
+    ($level:expr, $name:ident($($argument:expr),*)) => {
+        match $level {
+            Level::Scalar => scalar::$name($($argument),*),
+            Level::Simd(_) => simd::$name($($argument),*),
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            Level::X86(x86) => x86::$name(x86, $($argument),*),
+        }
+    };
+}
+
 fn spread_bits(level: Level, bits: &mut [u64], range: Range<usize>, axis: &Axis) {
-    match level {
-        Level::Scalar => scalar::spread_bits(bits, range, axis),
-        Level::Simd(_) => simd::spread_bits(bits, range, axis),
-        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-        Level::X86(x86) => x86::spread_bits(x86, bits, range, axis),
+    backend!(level, spread_bits(bits, range, axis));
+}
+
+/// Spreads bytes within each of these lines; those of the source first replace them.
+fn spread_bytes(level: Level, source: Option<&[u8]>, lines: &mut [u8], axis: &Axis) {
+    let spreads = axis.before + axis.after > 0;
+    let room = if matches!(level, Level::Scalar) { scalar::ROOM } else { beside::ROOM };
+    if spreads && let Some(beside) = Beside::new(axis, room) {
+        backend!(level, spread_beside(source, lines, &beside));
+        return;
+    }
+    if let Some(source) = source {
+        lines.copy_from_slice(source);
+    }
+    if spreads && line::is_long(axis) {
+        for line in lines.chunks_exact_mut(axis.period) {
+            backend!(level, spread_line(line, axis));
+        }
+    } else if spreads {
+        backend!(level, spread_bytes(lines, axis));
     }
 }
 

@@ -2,7 +2,8 @@
 
 use core::ops::Range;
 
-use super::{Axis, bytes, words};
+use super::beside::{self, Beside};
+use super::{Axis, bytes, line, words};
 use crate::bits::{WORD_BITS, word};
 
 /// Spreads bits along an axis, within each line of the range.
@@ -10,9 +11,22 @@ pub(super) fn spread_bits(bits: &mut [u64], range: Range<usize>, axis: &Axis) {
     words::spread::<1, 1>(bits, range, axis);
 }
 
-/// Spreads bytes along an axis, within each line of the range.
-pub(super) fn spread_bytes(bytes: &mut [u8], range: Range<usize>, axis: &Axis) {
-    bytes::spread::<16>(bytes, range, axis);
+/// What lines take on the stack beside themselves: little, for small machines.
+pub(super) const ROOM: usize = 1 << 10;
+
+/// Spreads bytes along an axis, within each line.
+pub(super) fn spread_bytes(bytes: &mut [u8], axis: &Axis) {
+    bytes::spread::<16>(bytes, axis);
+}
+
+/// Spreads bytes within lines; those of the source replace them before.
+pub(super) fn spread_beside(source: Option<&[u8]>, lines: &mut [u8], beside: &Beside) {
+    beside::spread::<16, ROOM>(source, lines, beside);
+}
+
+/// Spreads bytes of one line.
+pub(super) fn spread_line(line: &mut [u8], axis: &Axis) {
+    line::spread::<16>(line, axis);
 }
 
 /// ORs the masked part of a word, if there is one.

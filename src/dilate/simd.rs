@@ -5,7 +5,8 @@ use core::ops::Range;
 
 use wide::u64x4;
 
-use super::{Axis, bytes, scalar, words};
+use super::beside::{self, Beside, ROOM};
+use super::{Axis, bytes, line, scalar, words};
 use crate::bits::{Span, WORD_BITS};
 
 const LANES: usize = 4;
@@ -15,9 +16,19 @@ pub(super) fn spread_bits(bits: &mut [u64], range: Range<usize>, axis: &Axis) {
     words::spread::<4, 4>(bits, range, axis);
 }
 
-/// Spreads bytes along an axis, within each line of the range.
-pub(super) fn spread_bytes(bytes: &mut [u8], range: Range<usize>, axis: &Axis) {
-    bytes::spread::<64>(bytes, range, axis);
+/// Spreads bytes along an axis, within each line.
+pub(super) fn spread_bytes(bytes: &mut [u8], axis: &Axis) {
+    bytes::spread::<64>(bytes, axis);
+}
+
+/// Spreads bytes within lines; those of the source replace them before.
+pub(super) fn spread_beside(source: Option<&[u8]>, lines: &mut [u8], beside: &Beside) {
+    beside::spread::<64, ROOM>(source, lines, beside);
+}
+
+/// Spreads bytes of one line.
+pub(super) fn spread_line(line: &mut [u8], axis: &Axis) {
+    line::spread::<64>(line, axis);
 }
 
 /// `bit[i] |= bit[i - shift]` for `i` in the range, from the old bits. `range.start >= shift`.

@@ -5,47 +5,73 @@
 
 use core::ops::Range;
 
-use super::{Axis, bytes, scalar, words};
+use super::beside::{self, Beside, ROOM};
+use super::{Axis, bytes, line, scalar, words};
 use crate::bits::{Span, WORD_BITS};
 use crate::x86::X86;
 
 /// The same function compiled for each level.
 macro_rules! levels {
-    ($(#[$doc:meta])* $name:ident($argument:ty): $type:ty, $avx2:expr, $avx512:expr) => {
+    ($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*), $body:expr) => {
         $(#[$doc])*
-        pub(super) fn $name(x86: X86, data: &mut [$type], range: Range<usize>, argument: $argument) {
+        pub(super) fn $name(x86: X86, $($argument: $type),*) {
             #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-            fn avx2(data: &mut [$type], range: Range<usize>, argument: $argument) {
-                $avx2(data, range, argument);
+            fn avx2($($argument: $type),*) {
+                $body($($argument),*);
             }
 
             #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-            fn avx512(data: &mut [$type], range: Range<usize>, argument: $argument) {
-                $avx512(data, range, argument);
+            fn avx512($($argument: $type),*) {
+                $body($($argument),*);
             }
 
             match x86 {
                 // SAFETY: the token proves the instructions.
-                X86::Avx2(_) => unsafe { avx2(data, range, argument) },
+                X86::Avx2(_) => unsafe { avx2($($argument),*) },
                 // SAFETY: the token proves the instructions.
-                X86::Avx512(_) => unsafe { avx512(data, range, argument) },
+                X86::Avx512(_) => unsafe { avx512($($argument),*) },
             }
+        }
+    };
+}
+
+/// The function compiled for AVX2, which both levels have; bytes are not faster with AVX-512.
+macro_rules! bytes {
+    ($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*), $body:expr) => {
+        $(#[$doc])*
+        pub(super) fn $name(_: X86, $($argument: $type),*) {
+            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+            fn avx2($($argument: $type),*) {
+                $body($($argument),*);
+            }
+
+            // SAFETY: the token, of either level, proves the instructions.
+            unsafe { avx2($($argument),*) }
         }
     };
 }
 
 levels! {
     /// Spreads bits along an axis, within each line of the range.
-    spread_bits(&Axis): u64, words::spread::<8, 8>, words::spread::<8, 8>
+    spread_bits(bits: &mut [u64], range: Range<usize>, axis: &Axis), words::spread::<8, 8>
 }
-levels! {
-    /// Spreads bytes along an axis, within each line of the range.
-    spread_bytes(&Axis): u8, bytes::spread::<128>, bytes::spread::<128>
+bytes! {
+    /// Spreads bytes along an axis, within each line.
+    spread_bytes(bytes: &mut [u8], axis: &Axis), bytes::spread::<128>
+}
+bytes! {
+    /// Spreads bytes within lines; those of the source replace them before.
+    spread_beside(source: Option<&[u8]>, lines: &mut [u8], beside: &Beside),
+    beside::spread::<128, ROOM>
+}
+bytes! {
+    /// Spreads bytes of one line.
+    spread_line(line: &mut [u8], axis: &Axis), line::spread::<128>
 }
 levels! {
     /// `bit[i] |= bit[i - shift]` for `i` in the range, from the old bits. `range.start >= shift`.
-    or_up(usize): u64, or_up_body, or_up_body
+    or_up(bits: &mut [u64], range: Range<usize>, shift: usize), or_up_body
 }
 
 const LANES: usize = 8;

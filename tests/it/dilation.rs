@@ -171,6 +171,35 @@ fn large_maps() {
     }
 }
 
+/// Lines around the lengths from which they are spread in other ways: in a room of 1 or 8 KiB, where
+/// they lie, or together, and several tiles of them. Dense values, so that each border shows.
+#[test]
+fn all_ways() {
+    let blocks = [2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 31, 32, 33, 34, 40, 66];
+    let lengths = [
+        16, 19, 39, 40, 41, 64, 100, 340, 511, 1020, 1023, 1024, 1025, 2700, 4090, 8176, 8192, 8200,
+    ];
+    let mut case = 0;
+    for stride in [1, 3, 15, 16, 17, 48, 65, 130] {
+        for length in lengths {
+            // As many positions, or as many bytes.
+            for height in [length / stride, length / stride, 40, 40] {
+                let block = blocks[case * 5 % blocks.len()];
+                let alignment = [Alignment::Before, Alignment::After][case / 7 % 2];
+                let (map, block) = if stride == 1 {
+                    (Map::hw(1, length), [1, 1, block])
+                } else {
+                    (Map::hw(height.max(1), stride), [1, block, 1 + case % 3])
+                };
+                let len = map.len().unwrap_or(0);
+                let maps = if len < 2000 { 20 } else { 2 };
+                check(map, block, alignment, &sparse(len * maps, 1, case as u64));
+                case += 1;
+            }
+        }
+    }
+}
+
 #[test]
 fn all_small_maps() {
     // All maps of 3 x 4 bits, two behind one another; `DROPBLOCK_EXHAUSTIVE` adds 4 x 5.
