@@ -103,11 +103,14 @@ impl<const N: usize> Pattern<N> {
         Self(words)
     }
 
-    /// The words of a pattern that begins with a word.
+    /// Four words of a pattern from one on, and before them the one below them.
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     #[inline]
-    pub(crate) const fn words(self) -> [u64; N] {
-        self.0
+    pub(crate) fn four_words(&self, first: usize) -> [u64; 5] {
+        core::array::from_fn(|i| match (first + i).checked_sub(1) {
+            Some(index) => word(&self.0, index),
+            None => 0,
+        })
     }
 
     /// Sets the bits from `bit` on, if all `N` words are there.

@@ -18,8 +18,8 @@ impl Plan {
     /// * `x`, `y`: [`extent`](Self::extent) elements in the plan's layout. Every element of `y` is
     ///   written.
     /// * `mask`: `Some` of [`mask_len`](Self::mask_len) words or more, which then hold the mask;
-    ///   or `None`, to use 2 KiB of stack instead (32 KiB with AVX2 or AVX-512). With [`Scale::Tensor`] the
-    ///   mask is then generated twice.
+    ///   or `None`, to use 2 KiB of stack instead (34 KiB with AVX2 or AVX-512). With
+    ///   [`Scale::Tensor`] the mask is then generated twice.
     ///
     /// Dropped units become 0, or noise with [`Fill::Noise`]. Where nothing can be dropped (drop probability 0, inference) `x` is copied bit for bit.
     ///

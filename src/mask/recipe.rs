@@ -50,6 +50,10 @@ pub(crate) struct Recipe {
     pub(super) tile_planes: usize,
     /// The rows of a slice of a block, where they are set at once.
     pub(super) pattern: Option<Pattern<4>>,
+    /// The same for more rows, where segments are drawn side by side and centres are not so dense
+    /// that doubling is cheaper.
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    pub(super) long_pattern: Option<Pattern<12>>,
     scalar: Method,
     simd: Method,
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -68,11 +72,24 @@ impl Recipe {
             None
         };
         let is_pattern = pattern.is_some();
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        let long_pattern = if !is_pattern
+            && rows > 1
+            && len > 0
+            && Pattern::<12>::fits(rows, len, width)
+            && matches!(Method::choose(blocks, true, gamma, 3.0), Method::Blocks)
+        {
+            Some(Pattern::rows(rows, len, width))
+        } else {
+            None
+        };
         let tile_planes = tile_planes(blocks);
         Self {
             locator: Locator::new(blocks, tile_planes.saturating_add(batch_planes(blocks))),
             tile_planes,
             pattern,
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            long_pattern,
             scalar: Method::choose(blocks, is_pattern, gamma, 20.0),
             simd: Method::choose(blocks, is_pattern, gamma, 8.0),
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]

@@ -10,7 +10,7 @@ use core::ops::Range;
 
 use super::Source;
 use super::recipe::{Method, batch_planes};
-use crate::bits::{self, Pattern, WORD_BITS};
+use crate::bits::{self, WORD_BITS};
 use crate::block::Region;
 use crate::center::Walker;
 use crate::center::x86::{Lanes, Units};
@@ -171,7 +171,7 @@ unsafe fn fill_batches<V: Ints>(
             });
         }
         at = end;
-        if source.method == Method::Runs {
+        if source.method == Method::Runs && source.recipe.long_pattern.is_none() {
             // The tiles that no further block reaches.
             let ended = if at == last { planes } else { ((at - first) / positions) as usize };
             let tile = source.recipe.tile_planes;
@@ -185,7 +185,8 @@ unsafe fn fill_batches<V: Ints>(
     }
 }
 
-/// Sets what the method sets for blocks that begin at these units.
+/// Sets what the method sets for blocks that begin at these units, or whole blocks if they are a long
+/// pattern.
 ///
 /// # Safety
 ///
@@ -197,64 +198,66 @@ unsafe fn set_corners<V: Ints>(
     shift: usize,
     units: &[u32],
 ) {
-    let [depth, _, len] = source.blocks.block;
-    let [_, height, width] = source.blocks.map;
     let corners = units.iter().map(|&unit| shift + unit as usize);
-    if source.method == Method::Runs {
-        return corners.for_each(|corner| bits::set(words, corner, len));
+    let recipe = source.recipe;
+    match (recipe.long_pattern, source.method, recipe.pattern) {
+        // SAFETY: the instructions are there.
+        (Some(pattern), ..) => unsafe {
+            let parts = [0, 4, 8].map(|first| pattern.four_words(first));
+            let [first, second, rest] = parts;
+            if rest == [0; 5] {
+                set_blocks::<V, 2>(source, words, corners, [first, second]);
+            } else {
+                set_blocks::<V, 3>(source, words, corners, parts);
+            }
+        },
+        (None, Method::Runs, _) => {
+            let len = source.blocks.block[2];
+            corners.for_each(|corner| bits::set(words, corner, len));
+        }
+        // SAFETY: the instructions are there.
+        (None, Method::Blocks, Some(pattern)) => unsafe {
+            set_blocks::<V, 1>(source, words, corners, [pattern.four_words(0)]);
+        },
+        (None, Method::Blocks, None) => corners.for_each(|corner| source.set_rows(words, corner)),
     }
-    match source.recipe.pattern {
-        Some(pattern) => {
-            // SAFETY: the instructions are there.
-            let pattern = unsafe { Shifted::new(pattern) };
-            for corner in corners {
-                // SAFETY: the instructions are there.
-                let set = |d| unsafe { pattern.set::<V>(words, corner + d * height * width) };
-                if !(0..depth).all(set) {
-                    source.set_rows(words, corner);
+}
+
+/// Sets blocks whose slices are patterns of `4 N` words, given as each four words and those below.
+///
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+unsafe fn set_blocks<V: Ints, const N: usize>(
+    source: &Source<'_>,
+    words: &mut [u64],
+    corners: impl Iterator<Item = usize>,
+    pattern: [[u64; 5]; N],
+) {
+    let slice = source.blocks.map[1] * source.blocks.map[2];
+    // SAFETY: there are five words; the instructions are there.
+    let pattern = pattern.map(|words| unsafe {
+        let below = _mm256_loadu_si256(words.as_ptr().cast());
+        (below, _mm256_loadu_si256(words.as_ptr().add(1).cast()))
+    });
+    for corner in corners {
+        for d in 0..source.blocks.block[0] {
+            let bit = corner + d * slice;
+            let rest = words.get_mut(bit / WORD_BITS..).unwrap_or_default();
+            if rest.len() < 4 * N {
+                // Near the end of the mask.
+                source.set_rows(words, corner);
+                break;
+            }
+            for (i, &(below, pattern)) in pattern.iter().enumerate() {
+                // SAFETY: there are `4 N` words; the instructions are there.
+                unsafe {
+                    let words = rest.as_mut_ptr().add(4 * i).cast();
+                    let block = V::shift_words(pattern, below, bit % WORD_BITS);
+                    _mm256_storeu_si256(words, _mm256_or_si256(_mm256_loadu_si256(words), block));
                 }
             }
         }
-        None => corners.for_each(|corner| source.set_rows(words, corner)),
-    }
-}
-
-/// A pattern whose four words are shifted at once.
-#[derive(Clone, Copy)]
-struct Shifted {
-    words: __m256i,
-    /// For each word the one below it, from which bits move up.
-    below: __m256i,
-}
-
-impl Shifted {
-    /// # Safety
-    ///
-    /// The level's instructions are there.
-    #[inline(always)]
-    unsafe fn new(pattern: Pattern<4>) -> Self {
-        let [a, b, c, d] = pattern.words().map(u64::cast_signed);
-        // SAFETY: the instructions are there.
-        unsafe {
-            Self { words: _mm256_setr_epi64x(a, b, c, d), below: _mm256_setr_epi64x(0, a, b, c) }
-        }
-    }
-
-    /// Does what [`Pattern::set`] does.
-    ///
-    /// # Safety
-    ///
-    /// The level's instructions are there.
-    #[inline(always)]
-    unsafe fn set<V: Ints>(self, words: &mut [u64], bit: usize) -> bool {
-        let words = words.get_mut(bit / WORD_BITS..).and_then(<[u64]>::first_chunk_mut::<4>);
-        let Some(words) = words else { return false };
-        let words = words.as_mut_ptr().cast();
-        // SAFETY: there are four words; the instructions are there.
-        unsafe {
-            let block = V::shift_words(self.words, self.below, bit % WORD_BITS);
-            _mm256_storeu_si256(words, _mm256_or_si256(_mm256_loadu_si256(words), block));
-        }
-        true
     }
 }
