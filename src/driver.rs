@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use crate::apply::{Factors, Tensor};
 use crate::error::Buffer;
-use crate::mask::Source;
+use crate::mask::{Source, ignore};
 use crate::spread::Scales;
 use crate::{Dropped, Element, Error, Fill, Key, Plan, Scale};
 
@@ -215,7 +215,7 @@ impl Plan {
             mask.fill(0);
             return Ok(self.run_without_drops(tensor));
         }
-        source.fill(self.mask_planes(), mask, |_, _| ());
+        source.fill(self.mask_planes(), mask, ignore);
         let dropped = self.count(mask)?;
         let scales = self.scales::<T>(&dropped);
         self.finish(key, tensor, mask, 0..self.units(), scales, known.is_none());
@@ -273,6 +273,7 @@ impl Plan {
         known: Option<&Dropped>,
     ) -> Dropped {
         let planes = self.group_planes();
+        let together = self.planes_together();
         let mut total = Dropped { count: 0, of: self.units() as u64 };
         let scales = match self.options.scale {
             Scale::Tensor => known.map(|dropped| self.scales::<T>(dropped)),
@@ -282,7 +283,11 @@ impl Plan {
             .then(|| self.scales::<T>(&total)),
         };
         if let Some(scales) = scales {
-            source.for_each_tile(0..self.mask_planes(), planes, |units, bits| {
+            let group = match scales {
+                Scales::PerGroup => planes.max(together),
+                Scales::One(_) | Scales::PerPosition => together,
+            };
+            source.for_each_tile(0..self.mask_planes(), group, |units, bits| {
                 total.count += self.dropped_in(bits, units.start, units.clone()).count;
                 self.finish(key, tensor, bits, units, scales, known.is_none());
             });
@@ -295,7 +300,7 @@ impl Plan {
                 dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
             });
             let scales = Scales::One(self.scale::<T>(&dropped));
-            source.for_each_tile(planes, 1, |units, bits| {
+            source.for_each_tile(planes, together, |units, bits| {
                 self.finish(key, tensor, bits, units, scales, known.is_none());
             });
             total.count += dropped.count;

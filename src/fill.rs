@@ -6,6 +6,7 @@ use core::ops::Range;
 use crate::apply::Tensor;
 use crate::bits::{self, WORD_BITS};
 use crate::error::Buffer;
+use crate::mask::ignore;
 use crate::noise::Noise;
 use crate::view::MaskView;
 use crate::{Dropped, Element, Error, Key, Plan, Region};
@@ -75,7 +76,7 @@ impl Plan {
             if by_block {
                 source.fill(planes.end, mask, fill_blocks);
             } else {
-                source.fill(planes.end, mask, |_, _| ());
+                source.fill(planes.end, mask, ignore);
                 self.for_each_dropped_run(mask, 0..self.units(), |run| fill(x, run, zero));
             }
             return self.count(mask);

@@ -12,7 +12,7 @@ use crate::element::arithmetic::Ratio;
 use crate::error::Buffer;
 use crate::gamma::{self, Gamma};
 use crate::gap::{self, Table};
-use crate::mask::{Recipe, Source};
+use crate::mask::{Recipe, Source, ignore};
 use crate::rng::SEGMENT;
 use crate::shape::MAX_AXIS;
 use crate::stride::Rows;
@@ -271,7 +271,7 @@ impl Plan {
         if self.drops_nothing() {
             mask.fill(0);
         } else {
-            source.fill(self.mask_planes(), mask, |_, _| ());
+            source.fill(self.mask_planes(), mask, ignore);
         }
         self.count(mask)
     }

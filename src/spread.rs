@@ -84,10 +84,7 @@ impl Plan {
         scales: Scales<T::Scale>,
     ) {
         let plane = self.plane();
-        // Channels that lie side by side stay together.
-        let together =
-            if self.rows.channels_adjacent(self.shape.channels) { self.mask_channels } else { 1 };
-        let planes = (TILE / plane.max(1)).max(1).next_multiple_of(together.max(1));
+        let planes = (TILE / plane.max(1)).max(1).next_multiple_of(self.planes_together());
         for start in units.clone().step_by((planes * plane).max(1)) {
             let (planes, positions) = self.split(&(start..units.end.min(start + planes * plane)));
             let scales = match scales {
@@ -102,6 +99,11 @@ impl Plan {
                 self.apply_row(tensor, tile, planes.clone(), row, scales);
             });
         }
+    }
+
+    /// How many planes are best worked on together: channels that lie side by side.
+    pub(crate) fn planes_together(&self) -> usize {
+        if self.rows.channels_adjacent(self.shape.channels) { self.mask_channels.max(1) } else { 1 }
     }
 
     /// Whether the units of the mask are the elements of the tensor, one for one.

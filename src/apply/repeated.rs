@@ -8,8 +8,8 @@ use crate::bits::{self, WORD_BITS};
 /// The most words of repeated bits.
 const MOST: usize = 256;
 
-/// The least runs, and the most elements of one, that repay it.
-const RUNS: usize = 16;
+/// The least elements, and the most of one run, that repay it.
+const LEAST: usize = 4096;
 const LONGEST: usize = 2048;
 
 /// The bits of some runs that follow one another, in whole words, and then the first word again.
@@ -19,11 +19,14 @@ pub(super) struct Repeated {
 }
 
 impl Repeated {
-    /// `None` where it does not pay: few runs, or long ones.
+    /// `None` where it does not pay: few elements, or long runs.
     pub(super) fn new(bits: &[u64], bit: usize, runs: &Runs) -> Option<Self> {
         // So many runs end at a whole word.
         let period = runs.len >> runs.len.trailing_zeros().min(WORD_BITS.trailing_zeros());
-        if runs.count < RUNS || runs.len == 0 || runs.len > LONGEST || period > MOST {
+        let len = runs.count.saturating_mul(runs.len);
+        let most = MOST.min(len / WORD_BITS);
+        let whole = most.checked_div(period)? * period;
+        if len < LEAST || runs.len > LONGEST || whole == 0 {
             return None;
         }
         let mut words = [0; MOST + 1];
@@ -38,14 +41,12 @@ impl Repeated {
                 at = if step == left { 0 } else { at + step };
             }
         }
-        let whole = MOST / period * period;
-        let mut filled = period;
-        while filled < whole {
-            let step = filled.min(whole - filled);
-            words.copy_within(..step, filled);
-            filled += step;
+        for i in period..=whole {
+            let word = bits::word(&words, i - period);
+            if let Some(place) = words.get_mut(i) {
+                *place = word;
+            }
         }
-        words[whole] = words[0];
         Some(Self { words, len: whole * WORD_BITS })
     }
 
@@ -62,7 +63,7 @@ impl Repeated {
         if head > 0 {
             visit(tensor.part(0..head), &self.words, 0);
         }
-        for start in (head..tensor.len()).step_by(self.len) {
+        for start in (head..tensor.len()).step_by(self.len.max(1)) {
             let end = tensor.len().min(start + self.len);
             visit(tensor.part(start..end), &self.words, head);
         }

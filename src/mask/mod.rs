@@ -20,7 +20,7 @@ mod x86;
 
 use recipe::Method;
 pub(crate) use recipe::Recipe;
-pub(crate) use tile::CHUNK;
+pub(crate) use tile::{CHUNK, ignore};
 
 /// Everything that decides the bits of a mask, but the plane.
 #[derive(Clone, Copy, Debug)]
@@ -49,16 +49,17 @@ impl<'a> Source<'a> {
         Walker::new(self.table, self.streams, start)
     }
 
-    /// Fills whole planes, and under `Valid` visits the first unit of each block, in order.
-    #[inline]
+    /// Fills whole planes, and visits blocks as [`fill`](Self::fill) does, in order.
     fn fill_planes(
         &self,
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         words: &mut [u64],
-        visit: impl FnMut(usize),
+        visit: &mut impl FnMut(usize, &[u32]),
     ) {
         words.fill(0);
+        let first = planes.start * self.plane_bits();
+        let visit = |corner| visit(first + corner, &[0]);
         match self.level {
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             Level::X86(x86) => x86::fill_planes(x86, self, walker, planes, words, visit),

@@ -144,7 +144,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::mask::Source;
+    use crate::mask::{Source, ignore};
     use crate::{BlockSize, DropBlock, Gamma, Key, Shape};
 
     /// The measurement behind [`Method::choose`]: picoseconds a unit of each method, and by how
@@ -195,7 +195,7 @@ mod tests {
                 let Ok(mut source) = plan.source(Key::new(1).step(round)) else { return };
                 source.method = method;
                 let start = Instant::now();
-                source.fill(planes, &mut mask, |_, _| ());
+                source.fill(planes, &mut mask, ignore);
                 *best = start.elapsed().as_nanos().min(*best);
             }
         }

@@ -3,19 +3,24 @@
 use core::ops::Range;
 
 use super::Source;
-use crate::backend::Level;
 use crate::bits::{self, WORD_BITS};
-use crate::center::LANES;
+use crate::center::{LANES, Walker};
 use crate::rng::SEGMENT;
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use super::x86;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use crate::backend::Level;
 
 /// The words of the chunk on the stack: 2 KiB.
 pub(crate) const CHUNK: usize = 256;
 
 /// The same where segments are drawn side by side: 32 KiB, for the mask of as many.
 const LARGE_CHUNK: usize = 4096;
+
+/// For [`Source::fill`] where nobody is to see the blocks. A function, so that programs have one of all
+/// that takes it.
+pub(crate) fn ignore(_: usize, _: &[u32]) {}
 
 impl Source<'_> {
     /// Fills a mask of `planes` planes. Under `Valid` it visits the first units of all blocks, some
@@ -38,9 +43,7 @@ impl Source<'_> {
         let tiles = mask.chunks_mut((tile * plane_bits / WORD_BITS).max(1));
         let mut walker = self.walker(self.position(0));
         for (words, plane) in tiles.zip((0..planes).step_by(tile)) {
-            let first = plane * plane_bits;
-            let tile = plane..planes.min(plane + tile);
-            self.fill_planes(&mut walker, tile, words, |corner| visit(first + corner, &[0]));
+            self.fill_planes(&mut walker, plane..planes.min(plane + tile), words, &mut visit);
         }
     }
 
@@ -71,7 +74,12 @@ impl Source<'_> {
         group: usize,
         visit: impl FnMut(Range<usize>, &[u64]),
     ) {
-        self.for_each_tile_by_block(planes, group, |_, _| (), visit);
+        let fill =
+            |walker: Option<&mut Walker<'_>>, tile: Range<usize>, words: &mut [u64]| match walker {
+                Some(walker) => self.fill_planes(walker, tile, words, &mut ignore),
+                None => self.skip(tile.start).fill(tile.len(), words, ignore),
+            };
+        self.for_each_tile_with(planes, group, fill, visit);
     }
 
     /// The same with visits to blocks as by [`fill`](Self::fill), where whole planes fit in a tile.
@@ -82,8 +90,34 @@ impl Source<'_> {
         mut visit_block: impl FnMut(usize, &[u32]),
         visit: impl FnMut(Range<usize>, &[u64]),
     ) {
+        let fill = |walker: Option<&mut Walker<'_>>, tile: Range<usize>, words: &mut [u64]| {
+            let first = tile.start * self.plane_bits();
+            match walker {
+                Some(walker) => self.fill_planes(walker, tile, words, &mut visit_block),
+                None => self.skip(tile.start).fill(tile.len(), words, |unit, units| {
+                    visit_block(first + unit, units);
+                }),
+            }
+        };
+        self.for_each_tile_with(planes, group, fill, visit);
+    }
+
+    /// The source of the planes from this one on.
+    fn skip(&self, planes: usize) -> Self {
+        Self { first_plane: self.first_plane + planes as u64, ..*self }
+    }
+
+    /// With a walker that goes on from tile to tile, or without one, where tiles are large.
+    #[inline]
+    fn for_each_tile_with(
+        &self,
+        planes: Range<usize>,
+        group: usize,
+        mut fill: impl FnMut(Option<&mut Walker<'_>>, Range<usize>, &mut [u64]),
+        visit: impl FnMut(Range<usize>, &[u64]),
+    ) {
         if self.is_large(planes.len()) {
-            return self.for_each_large_tile(planes, group, visit_block, visit);
+            return self.for_each_large_tile(planes, group, fill, visit);
         }
         let mut chunk = [0; CHUNK];
         let fit = CHUNK * WORD_BITS / self.plane_bits().max(1);
@@ -92,11 +126,8 @@ impl Source<'_> {
         }
         let tile = if fit < group { fit } else { fit - fit % group.max(1) };
         let mut walker = self.walker(self.position(planes.start));
-        let fill = |tile: Range<usize>, words: &mut [u64]| {
-            let first = tile.start * self.plane_bits();
-            self.fill_planes(&mut walker, tile, words, |corner| visit_block(first + corner, &[0]));
-        };
-        self.for_each_filled(planes, tile, &mut chunk, fill, visit);
+        let fill = |tile: Range<usize>, words: &mut [u64]| fill(Some(&mut walker), tile, words);
+        self.for_each_whole_tile(planes, tile, &mut chunk, fill, visit);
     }
 
     /// A tile has the segments that are drawn side by side, unless a group has more. Not inlined, or
@@ -106,7 +137,7 @@ impl Source<'_> {
         &self,
         planes: Range<usize>,
         group: usize,
-        mut visit_block: impl FnMut(usize, &[u32]),
+        mut fill: impl FnMut(Option<&mut Walker<'_>>, Range<usize>, &mut [u64]),
         visit: impl FnMut(Range<usize>, &[u64]),
     ) {
         let mut chunk = [0; LARGE_CHUNK];
@@ -123,18 +154,13 @@ impl Source<'_> {
         } else {
             most
         };
-        let fill = |tile: Range<usize>, words: &mut [u64]| {
-            let first = tile.start * self.plane_bits();
-            let first_plane = self.first_plane + tile.start as u64;
-            Self { first_plane, ..*self }
-                .fill(tile.len(), words, |unit, units| visit_block(first + unit, units));
-        };
-        self.for_each_filled(planes, tile, &mut chunk, fill, visit);
+        let fill = |tile: Range<usize>, words: &mut [u64]| fill(None, tile, words);
+        self.for_each_whole_tile(planes, tile, &mut chunk, fill, visit);
     }
 
     /// Tiles of whole planes.
     #[inline]
-    fn for_each_filled(
+    fn for_each_whole_tile(
         &self,
         planes: Range<usize>,
         tile: usize,

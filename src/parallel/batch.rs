@@ -151,7 +151,8 @@ impl<'a> Batch<'a> {
         }
         let mut sum = 0;
         let first = self.unit.unwrap_or(0);
-        generate(&self.source, first..first + units.len(), |units, bits| {
+        let together = self.plan.planes_together();
+        generate(&self.source, first..first + units.len(), together, |units, bits| {
             sum += count(self.plan.level(), bits, 0..units.len());
             visit(units.start - first..units.end - first, bits);
         });

@@ -391,7 +391,9 @@ impl Parallel<'_> {
         let part = self.part(units.len());
         sum(units, step, part, &|units: Range<usize>| {
             let mut sum = 0;
-            generate(source, units, |units, bits| sum += count(source.level, bits, 0..units.len()));
+            generate(source, units, 1, |units, bits| {
+                sum += count(source.level, bits, 0..units.len());
+            });
             sum
         })
     }

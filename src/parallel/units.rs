@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::bits::{WORD_BITS, words};
 use crate::count::count;
-use crate::mask::{CHUNK, Source};
+use crate::mask::{CHUNK, Source, ignore};
 
 /// The units of the chunk on the stack.
 pub(super) const CHUNK_BITS: usize = CHUNK * WORD_BITS;
@@ -61,7 +61,7 @@ pub(super) fn fill_units(
     }
     if let Some(planes) = whole_planes(plane_bits, &units) {
         let first_plane = source.first_plane + planes.start as u64;
-        Source { first_plane, ..*source }.fill(planes.len(), mask, |_, _| ());
+        Source { first_plane, ..*source }.fill(planes.len(), mask, ignore);
     } else {
         let mut start = units.start;
         while start < units.end {
@@ -91,11 +91,12 @@ pub(super) fn fill_units(
 pub(super) fn generate(
     source: &Source<'_>,
     units: Range<usize>,
+    group: usize,
     mut visit: impl FnMut(Range<usize>, &[u64]),
 ) {
     let plane_bits = source.blocks.units() as usize;
     if let Some(planes) = whole_planes(plane_bits, &units) {
-        return source.for_each_tile(planes, 1, visit);
+        return source.for_each_tile(planes, group, visit);
     }
     let mut chunk = [0; CHUNK];
     let mut start = units.start;

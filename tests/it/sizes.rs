@@ -326,7 +326,10 @@ fn same_without_mask(layer: &DropBlock, shape: Shape) -> Result<(), Error> {
 #[test]
 fn shared_masks_of_many_channels_are_the_same_on_every_backend() -> Result<(), Error> {
     for side in [1, 2, 3, 7, 8, 10, 13, 14, 15, 32, 47] {
-        for channels in [1, 15, 16, 17, 33, 300] {
+        for channels in [1, 17, 100, 300, 1023, 1500] {
+            if side * side * channels > 400_000 {
+                continue;
+            }
             let layer = DropBlock::new(1, 0.3)?.with_sharing(Sharing::Sample);
             let shape = Shape::nchw(2, channels, side, side);
             for at in [0, 1, 5, 16] {
