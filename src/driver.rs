@@ -215,8 +215,8 @@ impl Plan {
             mask.fill(0);
             return Ok(self.run_without_drops(tensor));
         }
-        source.fill(self.mask_planes(), mask, ignore);
-        let dropped = self.count(mask)?;
+        let count = source.fill(self.mask_planes(), mask, ignore);
+        let dropped = Dropped { count, of: self.units() as u64 };
         let scales = self.scales::<T>(&dropped);
         self.finish(key, tensor, mask, 0..self.units(), scales, known.is_none());
         Ok(dropped)
@@ -287,18 +287,15 @@ impl Plan {
                 Scales::PerGroup => planes.max(together),
                 Scales::One(_) | Scales::PerPosition => together,
             };
-            source.for_each_tile(0..self.mask_planes(), group, |units, bits| {
-                total.count += self.dropped_in(bits, units.start, units.clone()).count;
+            total.count = source.for_each_tile(0..self.mask_planes(), group, |units, bits| {
                 self.finish(key, tensor, bits, units, scales, known.is_none());
             });
             return total;
         }
         for group in 0..self.groups() {
             let planes = group * planes..(group + 1) * planes;
-            let mut dropped = Dropped { count: 0, of: (planes.len() * self.plane()) as u64 };
-            source.for_each_tile(planes.clone(), 1, |units, bits| {
-                dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
-            });
+            let count = source.for_each_tile(planes.clone(), 1, |_, _| ());
+            let dropped = Dropped { count, of: (planes.len() * self.plane()) as u64 };
             let scales = Scales::One(self.scale::<T>(&dropped));
             source.for_each_tile(planes, together, |units, bits| {
                 self.finish(key, tensor, bits, units, scales, known.is_none());

@@ -74,23 +74,20 @@ impl Plan {
         };
         if let Some(mask) = mask {
             if by_block {
-                source.fill(planes.end, mask, fill_blocks);
+                dropped.count = source.fill(planes.end, mask, fill_blocks);
             } else {
-                source.fill(planes.end, mask, ignore);
+                dropped.count = source.fill(planes.end, mask, ignore);
                 self.for_each_dropped_run(mask, 0..self.units(), |run| fill(x, run, zero));
             }
-            return self.count(mask);
+            return Ok(dropped);
         }
-        if by_block && self.plane() <= source.tile_units(planes.end) {
-            source.for_each_tile_by_block(planes, 1, fill_blocks, |units, bits| {
-                dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
-            });
+        dropped.count = if by_block && self.plane() <= source.tile_units(planes.end) {
+            source.for_each_tile_by_block(planes, 1, fill_blocks, |_, _| ())
         } else {
             source.for_each_tile(planes, 1, |units, bits| {
-                dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
                 self.for_each_dropped_run(bits, units, |run| fill(x, run, zero));
-            });
-        }
+            })
+        };
         Ok(dropped)
     }
 

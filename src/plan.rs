@@ -268,12 +268,13 @@ impl Plan {
     pub fn mask(&self, key: Key, mask: &mut [u64]) -> Result<Dropped, Error> {
         let source = self.source(key)?;
         let mask = self.mask_mut(mask)?;
+        let mut dropped = Dropped { count: 0, of: self.units() as u64 };
         if self.drops_nothing() {
             mask.fill(0);
         } else {
-            source.fill(self.mask_planes(), mask, ignore);
+            dropped.count = source.fill(self.mask_planes(), mask, ignore);
         }
-        self.count(mask)
+        Ok(dropped)
     }
 
     /// Counts the dropped units of a mask.

@@ -256,8 +256,7 @@ impl Plan {
             return Ok(dropped);
         }
         let size = self.plane();
-        source.for_each_tile(0..self.mask_planes(), 1, |units, bits| {
-            dropped.count += self.dropped_in(bits, units.start, units.clone()).count;
+        dropped.count = source.for_each_tile(0..self.mask_planes(), 1, |units, bits| {
             let mut start = units.start;
             while start < units.end {
                 let plane = start / size;

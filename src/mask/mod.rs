@@ -9,6 +9,7 @@ use crate::backend::Level;
 use crate::bits;
 use crate::block::{Blocks, Region};
 use crate::center::{Cell, Locator, Walker};
+use crate::count::count;
 use crate::dilate::{Dilation, spread_bits_up};
 use crate::gap::Table;
 use crate::rng::{SEGMENT, Streams};
@@ -49,15 +50,16 @@ impl<'a> Source<'a> {
         Walker::new(self.table, self.streams, start)
     }
 
-    /// Fills whole planes, and visits blocks as [`fill`](Self::fill) does, in order.
+    /// Fills whole planes and visits blocks, in order, as [`fill`](Self::fill) does.
     fn fill_planes(
         &self,
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         words: &mut [u64],
         visit: &mut impl FnMut(usize, &[u32]),
-    ) {
+    ) -> u64 {
         words.fill(0);
+        let units = planes.len() * self.plane_bits();
         let first = planes.start * self.plane_bits();
         let visit = |corner| visit(first + corner, &[0]);
         match self.level {
@@ -65,6 +67,7 @@ impl<'a> Source<'a> {
             Level::X86(x86) => x86::fill_planes(x86, self, walker, planes, words, visit),
             Level::Scalar | Level::Simd(_) => self.fill_cleared(walker, planes, words, visit),
         }
+        count(self.level, words, 0..units)
     }
 
     pub(crate) const fn region(&self) -> Region {

@@ -5,6 +5,7 @@ use core::ops::Range;
 use super::Source;
 use crate::bits::{self, WORD_BITS};
 use crate::center::{LANES, Walker};
+use crate::count::count;
 use crate::rng::SEGMENT;
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -23,28 +24,32 @@ const LARGE_CHUNK: usize = 4096;
 pub(crate) fn ignore(_: usize, _: &[u32]) {}
 
 impl Source<'_> {
-    /// Fills a mask of `planes` planes. Under `Valid` it visits the first units of all blocks, some
-    /// at a time and in no order: a unit, and how far each of them is from it.
+    /// Fills a mask of `planes` planes and returns how many units are dropped, counted while they are
+    /// in the nearest cache. Under `Valid` it visits the first units of all blocks, some at a time and
+    /// in no order: a unit, and how far each of them is from it.
     pub(crate) fn fill(
         &self,
         planes: usize,
         mask: &mut [u64],
         mut visit: impl FnMut(usize, &[u32]),
-    ) {
+    ) -> u64 {
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         if let Level::X86(x86) = self.level
-            && x86::fill_in_lanes(x86, self, planes, mask, &mut visit)
+            && let Some(dropped) = x86::fill_in_lanes(x86, self, planes, mask, &mut visit)
         {
-            return;
+            return dropped;
         }
         // Tile by tile, each of which begins at a whole word and fits in the first cache.
         let plane_bits = self.plane_bits();
         let tile = self.recipe.tile_planes.max(1);
         let tiles = mask.chunks_mut((tile * plane_bits / WORD_BITS).max(1));
         let mut walker = self.walker(self.position(0));
+        let mut dropped = 0;
         for (words, plane) in tiles.zip((0..planes).step_by(tile)) {
-            self.fill_planes(&mut walker, plane..planes.min(plane + tile), words, &mut visit);
+            let tile = plane..planes.min(plane + tile);
+            dropped += self.fill_planes(&mut walker, tile, words, &mut visit);
         }
+        dropped
     }
 
     /// The units that a tile may have where these planes have no mask buffer.
@@ -67,19 +72,20 @@ impl Source<'_> {
 
     /// Calls `visit(units, bits)` for the mask of a run of planes, a tile at a time, generated on
     /// the stack: the first bit of `bits` is the first of `units`. As long as `group` planes
-    /// have no more than [`tile_units`](Self::tile_units), a tile holds a multiple of them.
+    /// have no more than [`tile_units`](Self::tile_units), a tile holds a multiple of them. Returns
+    /// how many units are dropped.
     pub(crate) fn for_each_tile(
         &self,
         planes: Range<usize>,
         group: usize,
         visit: impl FnMut(Range<usize>, &[u64]),
-    ) {
+    ) -> u64 {
         let fill =
             |walker: Option<&mut Walker<'_>>, tile: Range<usize>, words: &mut [u64]| match walker {
                 Some(walker) => self.fill_planes(walker, tile, words, &mut ignore),
                 None => self.skip(tile.start).fill(tile.len(), words, ignore),
             };
-        self.for_each_tile_with(planes, group, fill, visit);
+        self.for_each_tile_with(planes, group, fill, visit)
     }
 
     /// The same with visits to blocks as by [`fill`](Self::fill), where whole planes fit in a tile.
@@ -89,7 +95,7 @@ impl Source<'_> {
         group: usize,
         mut visit_block: impl FnMut(usize, &[u32]),
         visit: impl FnMut(Range<usize>, &[u64]),
-    ) {
+    ) -> u64 {
         let fill = |walker: Option<&mut Walker<'_>>, tile: Range<usize>, words: &mut [u64]| {
             let first = tile.start * self.plane_bits();
             match walker {
@@ -99,7 +105,7 @@ impl Source<'_> {
                 }),
             }
         };
-        self.for_each_tile_with(planes, group, fill, visit);
+        self.for_each_tile_with(planes, group, fill, visit)
     }
 
     /// The source of the planes from this one on.
@@ -113,9 +119,9 @@ impl Source<'_> {
         &self,
         planes: Range<usize>,
         group: usize,
-        mut fill: impl FnMut(Option<&mut Walker<'_>>, Range<usize>, &mut [u64]),
+        mut fill: impl FnMut(Option<&mut Walker<'_>>, Range<usize>, &mut [u64]) -> u64,
         visit: impl FnMut(Range<usize>, &[u64]),
-    ) {
+    ) -> u64 {
         if self.is_large(planes.len()) {
             return self.for_each_large_tile(planes, group, fill, visit);
         }
@@ -127,7 +133,7 @@ impl Source<'_> {
         let tile = if fit < group { fit } else { fit - fit % group.max(1) };
         let mut walker = self.walker(self.position(planes.start));
         let fill = |tile: Range<usize>, words: &mut [u64]| fill(Some(&mut walker), tile, words);
-        self.for_each_whole_tile(planes, tile, &mut chunk, fill, visit);
+        self.for_each_whole_tile(planes, tile, &mut chunk, fill, visit)
     }
 
     /// A tile has the segments that are drawn side by side, unless a group has more. Not inlined, or
@@ -137,9 +143,9 @@ impl Source<'_> {
         &self,
         planes: Range<usize>,
         group: usize,
-        mut fill: impl FnMut(Option<&mut Walker<'_>>, Range<usize>, &mut [u64]),
+        mut fill: impl FnMut(Option<&mut Walker<'_>>, Range<usize>, &mut [u64]) -> u64,
         visit: impl FnMut(Range<usize>, &[u64]),
-    ) {
+    ) -> u64 {
         let mut chunk = [0; LARGE_CHUNK];
         let fit = LARGE_CHUNK * WORD_BITS / self.plane_bits().max(1);
         if fit == 0 {
@@ -155,7 +161,7 @@ impl Source<'_> {
             most
         };
         let fill = |tile: Range<usize>, words: &mut [u64]| fill(None, tile, words);
-        self.for_each_whole_tile(planes, tile, &mut chunk, fill, visit);
+        self.for_each_whole_tile(planes, tile, &mut chunk, fill, visit)
     }
 
     /// Tiles of whole planes.
@@ -165,17 +171,19 @@ impl Source<'_> {
         planes: Range<usize>,
         tile: usize,
         chunk: &mut [u64],
-        mut fill: impl FnMut(Range<usize>, &mut [u64]),
+        mut fill: impl FnMut(Range<usize>, &mut [u64]) -> u64,
         mut visit: impl FnMut(Range<usize>, &[u64]),
-    ) {
+    ) -> u64 {
         let plane_bits = self.plane_bits();
+        let mut dropped = 0;
         for plane in planes.clone().step_by(tile.max(1)) {
             let tile = plane..planes.end.min(plane + tile);
             let units = tile.start * plane_bits..tile.end * plane_bits;
             let words = chunk.get_mut(..bits::words(units.len())).unwrap_or_default();
-            fill(tile, words);
+            dropped += fill(tile, words);
             visit(units, words);
         }
+        dropped
     }
 
     /// Parts of planes that do not fit in the chunk.
@@ -185,7 +193,8 @@ impl Source<'_> {
         planes: Range<usize>,
         chunk: &mut [u64],
         mut visit: impl FnMut(Range<usize>, &[u64]),
-    ) {
+    ) -> u64 {
+        let mut dropped = 0;
         let plane_bits = self.plane_bits();
         let capacity = (chunk.len() * WORD_BITS).max(1);
         for plane in planes {
@@ -193,9 +202,11 @@ impl Source<'_> {
                 let window = start..plane_bits.min(start + capacity);
                 let words = chunk.get_mut(..bits::words(window.len())).unwrap_or_default();
                 self.fill_window(plane, window.clone(), words);
+                dropped += count(self.level, words, 0..window.len());
                 let first = plane * plane_bits;
                 visit(first + window.start..first + window.end, words);
             }
         }
+        dropped
     }
 }

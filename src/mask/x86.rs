@@ -15,6 +15,7 @@ use crate::block::Region;
 use crate::center::Walker;
 use crate::center::x86::{Lanes, Units};
 use crate::center::x86_ints::Ints;
+use crate::count::count;
 use crate::rng::SEGMENT;
 use crate::x86::X86;
 
@@ -53,29 +54,29 @@ const MAX_SPREAD: u64 = 16;
 /// The units of centres that are noted before their blocks are set: 2 KiB.
 const LIST: usize = 512;
 
-/// Fills a mask as [`Source::fill`] does, with centres that are drawn side by side. Returns
-/// false, with nothing done, where that is not possible or does not pay.
+/// Fills a mask as [`Source::fill`] does, with centres that are drawn side by side. Returns `None`, with
+/// nothing done, where that is not possible or does not pay.
 pub(super) fn fill_in_lanes(
     x86: X86,
     source: &Source<'_>,
     planes: usize,
     mask: &mut [u64],
     visit: impl FnMut(usize, &[u32]),
-) -> bool {
+) -> Option<u64> {
     let segment = u64::from(SEGMENT);
     let whole = source.position(0).div_ceil(segment)..source.position(planes) / segment;
     // Small masks first: the rest takes divisions.
     if whole.start + MIN_SEGMENTS > whole.end || source.region() != Region::Valid {
-        return false;
+        return None;
     }
     let units = source.blocks.units();
     let batch_units = (batch_planes(source.blocks) as u64).saturating_mul(units);
-    let Some(positions) = NonZeroU64::new(source.blocks.positions()) else { return false };
+    let positions = NonZeroU64::new(source.blocks.positions())?;
     if batch_units > u64::from(u32::MAX)
         || units / positions > MAX_SPREAD
         || !source.recipe.locator.multiplies()
     {
-        return false;
+        return None;
     }
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn avx2(
@@ -85,7 +86,7 @@ pub(super) fn fill_in_lanes(
         last_segment: u64,
         mask: &mut [u64],
         visit: impl FnMut(usize, &[u32]),
-    ) {
+    ) -> u64 {
         // SAFETY: this function has the instructions.
         unsafe { fill_batches::<__m256i>(source, positions, planes, last_segment, mask, visit) }
     }
@@ -99,18 +100,17 @@ pub(super) fn fill_in_lanes(
         last_segment: u64,
         mask: &mut [u64],
         visit: impl FnMut(usize, &[u32]),
-    ) {
+    ) -> u64 {
         // SAFETY: this function has the instructions.
         unsafe { fill_batches::<__m512i>(source, positions, planes, last_segment, mask, visit) }
     }
 
-    match x86 {
+    Some(match x86 {
         // SAFETY: the token proves the instructions.
         X86::Avx2(_) => unsafe { avx2(source, positions, planes, whole.end, mask, visit) },
         // SAFETY: the token proves the instructions.
         X86::Avx512(_) => unsafe { avx512(source, positions, planes, whole.end, mask, visit) },
-    }
-    true
+    })
 }
 
 /// A batch is the positions up to the first whole segment, those of as many of them as there are
@@ -127,10 +127,11 @@ unsafe fn fill_batches<V: Ints>(
     last_segment: u64,
     mask: &mut [u64],
     mut visit: impl FnMut(usize, &[u32]),
-) {
+) -> u64 {
     let (first, last) = (source.position(0), source.position(planes));
     let (plane_bits, segment) = (source.plane_bits(), u64::from(SEGMENT));
     let (mut at, mut cleared, mut complete) = (first, 0, 0);
+    let (mut counted, mut dropped) = (0, 0);
     while at < last {
         let (number, start) = (at / segment, at % segment);
         let lanes = if start == 0 { (last_segment - number).min(V::LANES as u64) } else { 0 };
@@ -171,9 +172,9 @@ unsafe fn fill_batches<V: Ints>(
             });
         }
         at = end;
+        // The planes that no further block reaches.
+        let ended = if at == last { planes } else { ((at - first) / positions) as usize };
         if source.method == Method::Runs && source.recipe.long_pattern.is_none() {
-            // The tiles that no further block reaches.
-            let ended = if at == last { planes } else { ((at - first) / positions) as usize };
             let tile = source.recipe.tile_planes;
             while complete < ended && (complete + tile <= ended || ended == planes) {
                 let next = planes.min(complete + tile);
@@ -181,8 +182,15 @@ unsafe fn fill_batches<V: Ints>(
                 source.spread_line(words, 0..(next - complete) * plane_bits);
                 complete = next;
             }
+        } else {
+            complete = ended;
         }
+        let reached = complete * plane_bits;
+        let reached = if complete == planes { reached } else { reached - reached % WORD_BITS };
+        dropped += count(source.level, mask, counted..reached);
+        counted = reached;
     }
+    dropped
 }
 
 /// Sets what the method sets for blocks that begin at these units, or whole blocks if they are a long

@@ -6,7 +6,6 @@ use super::PARTS;
 use super::units::{CHUNK_BITS, aligned, generate, half};
 use crate::apply::Tensor;
 use crate::bits::{WORD_BITS, words};
-use crate::count::count;
 use crate::mask::Source;
 use crate::stride::Rows;
 use crate::{Key, Map, Plan, Scale, Shape};
@@ -149,14 +148,13 @@ impl<'a> Batch<'a> {
             visit(units.clone(), bits.get(..words(units.end)).unwrap_or_default());
             return 0;
         }
-        let mut sum = 0;
         let first = self.unit.unwrap_or(0);
         let together = self.plan.planes_together();
-        generate(&self.source, first..first + units.len(), together, |units, bits| {
-            sum += count(self.plan.level(), bits, 0..units.len());
+        let units = first..first + units.len();
+        let dropped = generate(&self.source, units, together, |units, bits| {
             visit(units.start - first..units.end - first, bits);
         });
-        if self.counted { 0 } else { sum }
+        if self.counted { 0 } else { dropped }
     }
 }
 

@@ -61,53 +61,56 @@ pub(super) fn fill_units(
     }
     if let Some(planes) = whole_planes(plane_bits, &units) {
         let first_plane = source.first_plane + planes.start as u64;
-        Source { first_plane, ..*source }.fill(planes.len(), mask, ignore);
-    } else {
-        let mut start = units.start;
-        while start < units.end {
-            let (word, shift) = ((start - units.start) / WORD_BITS, start % WORD_BITS);
-            let (plane, window) = window(plane_bits, start..units.end);
-            let rest = mask.get_mut(word..).unwrap_or_default();
-            if shift == 0 {
-                start += window.len();
-                let len = words(window.len()).min(rest.len());
-                source.fill_window(plane, window, &mut rest[..len]);
-            } else {
-                // The rest of a word that the plane before it has begun.
-                let end = window.end.min(window.start + WORD_BITS - shift);
-                start += end - window.start;
-                let mut head = [0];
-                source.fill_window(plane, window.start..end, &mut head);
-                if let ([word, ..], [head]) = (rest, head) {
-                    *word |= head << shift;
-                }
+        return Source { first_plane, ..*source }.fill(planes.len(), mask, ignore);
+    }
+    let mut start = units.start;
+    while start < units.end {
+        let (word, shift) = ((start - units.start) / WORD_BITS, start % WORD_BITS);
+        let (plane, window) = window(plane_bits, start..units.end);
+        let rest = mask.get_mut(word..).unwrap_or_default();
+        if shift == 0 {
+            start += window.len();
+            let len = words(window.len()).min(rest.len());
+            source.fill_window(plane, window, &mut rest[..len]);
+        } else {
+            // The rest of a word that the plane before it has begun.
+            let end = window.end.min(window.start + WORD_BITS - shift);
+            start += end - window.start;
+            let mut head = [0];
+            source.fill_window(plane, window.start..end, &mut head);
+            if let ([word, ..], [head]) = (rest, head) {
+                *word |= head << shift;
             }
         }
     }
     count(source.level, mask, 0..units.len())
 }
 
-/// Calls `visit` as [`Source::for_each_tile`] does, for units that may begin anywhere.
+/// Does what [`Source::for_each_tile`] does, for units that may begin anywhere.
 pub(super) fn generate(
     source: &Source<'_>,
     units: Range<usize>,
     group: usize,
     mut visit: impl FnMut(Range<usize>, &[u64]),
-) {
+) -> u64 {
     let plane_bits = source.blocks.units() as usize;
     if let Some(planes) = whole_planes(plane_bits, &units) {
         return source.for_each_tile(planes, group, visit);
     }
     let mut chunk = [0; CHUNK];
+    let mut dropped = 0;
     let mut start = units.start;
     while start < units.end {
         let (plane, window) = window(plane_bits, start..units.end.min(start + CHUNK_BITS));
         let end = start + window.len();
         let bits = &mut chunk[..words(window.len())];
+        let len = window.len();
         source.fill_window(plane, window, bits);
+        dropped += count(source.level, bits, 0..len);
         visit(start..end, bits);
         start = end;
     }
+    dropped
 }
 
 /// The planes that units are, if they are whole.
