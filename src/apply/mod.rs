@@ -105,7 +105,7 @@ impl<T: Element> Tensor<'_, T> {
         factors: Factors<'_, T::Scale>,
     ) {
         let runs = Runs { count: 1, len: self.len(), step: 0, bit_step: 0 };
-        self.apply_runs(level, bits, bit, runs, factors);
+        self.apply_each_run(level, bits, bit, runs, factors);
     }
 
     /// Applies bits to runs of elements, all with the same factors.
@@ -133,6 +133,18 @@ impl<T: Element> Tensor<'_, T> {
                 part.apply(level, bits, bit, factors);
             });
         }
+        self.apply_each_run(level, bits, bit, runs, factors);
+    }
+
+    #[inline]
+    fn apply_each_run(
+        &mut self,
+        level: Level,
+        bits: &[u64],
+        bit: usize,
+        runs: Runs,
+        factors: Factors<'_, T::Scale>,
+    ) {
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         if let Level::X86(x86) = level {
             return T::apply_x86(x86, self, bits, bit, runs, factors);
