@@ -116,14 +116,8 @@ impl<const N: usize> Pattern<N> {
     /// Sets the bits from `bit` on, if all `N` words are there.
     #[inline(always)]
     pub(crate) fn set(&self, words: &mut [u64], bit: usize) -> bool {
-        self.set_in::<N>(words, bit)
-    }
-
-    /// The same for bits that lie in the first `M` words.
-    #[inline(always)]
-    pub(crate) fn set_in<const M: usize>(&self, words: &mut [u64], bit: usize) -> bool {
         let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
-        let Some(words) = words.get_mut(index..).and_then(<[u64]>::first_chunk_mut::<M>) else {
+        let Some(words) = words.get_mut(index..).and_then(<[u64]>::first_chunk_mut::<N>) else {
             return false;
         };
         let mut below = 0;

@@ -118,8 +118,9 @@ impl Locator {
 
     /// Whether nothing takes a division.
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-    pub(crate) fn multiplies(&self) -> bool {
-        self.grid.iter().all(|divisor| divisor.reciprocal != 0)
+    pub(crate) const fn multiplies(&self) -> bool {
+        let [slices, rows, columns] = &self.grid;
+        slices.reciprocal != 0 && rows.reciprocal != 0 && columns.reciprocal != 0
     }
 
     #[inline(always)]

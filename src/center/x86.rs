@@ -1,7 +1,6 @@
 //! Centres with AVX2 and AVX-512: eight or sixteen segments side by side, one in each lane.
 //!
-//! A lane draws in its segment what [`Walker`](super::Walker) would, and a draw in all lanes costs
-//! about as much as two of the walker's. What is lost is the rest of each lane whose segment ends
+//! A lane draws in its segment what [`Walker`](super::Walker) would. What is lost is the rest of each lane whose segment ends
 //! before the longest does.
 //!
 //! All functions need the instructions of their vector's level.

@@ -142,16 +142,100 @@ pub(crate) trait Ints: Copy {
     unsafe fn shift_words(words: __m256i, below: __m256i, shift: usize) -> __m256i;
 }
 
+/// What is the same at both levels but for the names of the instructions.
+macro_rules! shared {
+    (
+        $vector:ident, $features:literal, $splat:ident, $add:ident, $xor:ident, $and:ident, $or:ident,
+        $mul:ident, $mul_even:ident, $shl_64:ident, $shr_64:ident, $shr_64_by:ident
+    ) => {
+        #[inline(always)]
+        unsafe fn splat(value: u32) -> Self {
+            // SAFETY: the caller's.
+            unsafe { $splat(value.cast_signed()) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: the caller's.
+            unsafe { $add(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn xor(self, other: Self) -> Self {
+            // SAFETY: the caller's.
+            unsafe { $xor(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn and(self, other: Self) -> Self {
+            // SAFETY: the caller's.
+            unsafe { $and(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn rol<const N: u32, const REST: u32>(self) -> Self {
+            const { assert!(N + REST == u32::BITS) };
+            // SAFETY: the caller's.
+            unsafe { $or(self.shl::<N>(), self.shr::<REST>()) }
+        }
+
+        #[inline(always)]
+        unsafe fn mul(self, factor: u32) -> Self {
+            // SAFETY: the caller's.
+            unsafe { $mul(self, Self::splat(factor)) }
+        }
+
+        #[inline(always)]
+        unsafe fn mul_shr(self, factor: u32, shift: u32) -> Self {
+            // SAFETY: the caller's.
+            unsafe {
+                let (factor, shift) = (Self::splat(factor), _mm_cvtsi32_si128(shift.cast_signed()));
+                let even = $shr_64_by($mul_even(self, factor), shift);
+                let odd = $shr_64_by($mul_even($shr_64::<32>(self), factor), shift);
+                $or(even, $shl_64::<32>(odd))
+            }
+        }
+
+        unsafe fn draw<const N: usize>(
+            lanes: &mut Lanes<'_, Self>,
+            units: &Units<Self>,
+            list: &mut [u32; N],
+        ) -> usize {
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            fn draw<const N: usize>(
+                lanes: &mut Lanes<'_, $vector>,
+                units: &Units<$vector>,
+                list: &mut [u32; N],
+            ) -> usize {
+                // SAFETY: this function has the instructions.
+                unsafe { lanes.draw(units, list) }
+            }
+            // SAFETY: the caller's.
+            unsafe { draw(lanes, units, list) }
+        }
+    };
+}
+
 impl Ints for __m256i {
     /// All bits of a lane, or none.
     type Mask = Self;
     const LANES: usize = 8;
 
-    #[inline(always)]
-    unsafe fn splat(value: u32) -> Self {
-        // SAFETY: the caller's.
-        unsafe { _mm256_set1_epi32(value.cast_signed()) }
-    }
+    shared!(
+        __m256i,
+        "avx2,bmi1,bmi2,lzcnt,popcnt",
+        _mm256_set1_epi32,
+        _mm256_add_epi32,
+        _mm256_xor_si256,
+        _mm256_and_si256,
+        _mm256_or_si256,
+        _mm256_mullo_epi32,
+        _mm256_mul_epu32,
+        _mm256_slli_epi64,
+        _mm256_srli_epi64,
+        _mm256_srl_epi64
+    );
 
     #[inline(always)]
     unsafe fn load(values: *const u32) -> Self {
@@ -166,24 +250,6 @@ impl Ints for __m256i {
     }
 
     #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: the caller's.
-        unsafe { _mm256_add_epi32(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn xor(self, other: Self) -> Self {
-        // SAFETY: the caller's.
-        unsafe { _mm256_xor_si256(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn and(self, other: Self) -> Self {
-        // SAFETY: the caller's.
-        unsafe { _mm256_and_si256(self, other) }
-    }
-
-    #[inline(always)]
     unsafe fn shl<const N: u32>(self) -> Self {
         // SAFETY: the caller's.
         unsafe { _mm256_sll_epi32(self, _mm_cvtsi32_si128(const { N.cast_signed() })) }
@@ -193,30 +259,6 @@ impl Ints for __m256i {
     unsafe fn shr<const N: u32>(self) -> Self {
         // SAFETY: the caller's.
         unsafe { _mm256_srl_epi32(self, _mm_cvtsi32_si128(const { N.cast_signed() })) }
-    }
-
-    #[inline(always)]
-    unsafe fn rol<const N: u32, const REST: u32>(self) -> Self {
-        const { assert!(N + REST == u32::BITS) };
-        // SAFETY: the caller's.
-        unsafe { _mm256_or_si256(self.shl::<N>(), self.shr::<REST>()) }
-    }
-
-    #[inline(always)]
-    unsafe fn mul(self, factor: u32) -> Self {
-        // SAFETY: the caller's.
-        unsafe { _mm256_mullo_epi32(self, Self::splat(factor)) }
-    }
-
-    #[inline(always)]
-    unsafe fn mul_shr(self, factor: u32, shift: u32) -> Self {
-        // SAFETY: the caller's.
-        unsafe {
-            let (factor, shift) = (Self::splat(factor), _mm_cvtsi32_si128(shift.cast_signed()));
-            let even = _mm256_srl_epi64(_mm256_mul_epu32(self, factor), shift);
-            let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(self), factor);
-            _mm256_or_si256(even, _mm256_slli_epi64::<32>(_mm256_srl_epi64(odd, shift)))
-        }
     }
 
     #[inline(always)]
@@ -274,25 +316,6 @@ impl Ints for __m256i {
         }
     }
 
-    unsafe fn draw<const N: usize>(
-        lanes: &mut Lanes<'_, Self>,
-        units: &Units<Self>,
-        list: &mut [u32; N],
-    ) -> usize {
-        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-        #[inline(never)]
-        fn draw<const N: usize>(
-            lanes: &mut Lanes<'_, __m256i>,
-            units: &Units<__m256i>,
-            list: &mut [u32; N],
-        ) -> usize {
-            // SAFETY: this function has the instructions.
-            unsafe { lanes.draw(units, list) }
-        }
-        // SAFETY: the caller's.
-        unsafe { draw(lanes, units, list) }
-    }
-
     #[inline(always)]
     unsafe fn shift_words(words: Self, below: Self, shift: usize) -> Self {
         // SAFETY: the caller's.
@@ -327,11 +350,20 @@ impl Ints for __m512i {
     type Mask = __mmask16;
     const LANES: usize = 16;
 
-    #[inline(always)]
-    unsafe fn splat(value: u32) -> Self {
-        // SAFETY: the caller's.
-        unsafe { _mm512_set1_epi32(value.cast_signed()) }
-    }
+    shared!(
+        __m512i,
+        "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512dq,avx512vl",
+        _mm512_set1_epi32,
+        _mm512_add_epi32,
+        _mm512_xor_si512,
+        _mm512_and_si512,
+        _mm512_or_si512,
+        _mm512_mullo_epi32,
+        _mm512_mul_epu32,
+        _mm512_slli_epi64,
+        _mm512_srli_epi64,
+        _mm512_srl_epi64
+    );
 
     #[inline(always)]
     unsafe fn load(values: *const u32) -> Self {
@@ -346,24 +378,6 @@ impl Ints for __m512i {
     }
 
     #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: the caller's.
-        unsafe { _mm512_add_epi32(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn xor(self, other: Self) -> Self {
-        // SAFETY: the caller's.
-        unsafe { _mm512_xor_si512(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn and(self, other: Self) -> Self {
-        // SAFETY: the caller's.
-        unsafe { _mm512_and_si512(self, other) }
-    }
-
-    #[inline(always)]
     unsafe fn shl<const N: u32>(self) -> Self {
         // SAFETY: the caller's.
         unsafe { _mm512_slli_epi32::<N>(self) }
@@ -373,30 +387,6 @@ impl Ints for __m512i {
     unsafe fn shr<const N: u32>(self) -> Self {
         // SAFETY: the caller's.
         unsafe { _mm512_srli_epi32::<N>(self) }
-    }
-
-    #[inline(always)]
-    unsafe fn rol<const N: u32, const REST: u32>(self) -> Self {
-        const { assert!(N + REST == u32::BITS) };
-        // SAFETY: the caller's.
-        unsafe { _mm512_or_si512(self.shl::<N>(), self.shr::<REST>()) }
-    }
-
-    #[inline(always)]
-    unsafe fn mul(self, factor: u32) -> Self {
-        // SAFETY: the caller's.
-        unsafe { _mm512_mullo_epi32(self, Self::splat(factor)) }
-    }
-
-    #[inline(always)]
-    unsafe fn mul_shr(self, factor: u32, shift: u32) -> Self {
-        // SAFETY: the caller's.
-        unsafe {
-            let (factor, shift) = (Self::splat(factor), _mm_cvtsi32_si128(shift.cast_signed()));
-            let even = _mm512_srl_epi64(_mm512_mul_epu32(self, factor), shift);
-            let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(self), factor);
-            _mm512_or_si512(even, _mm512_slli_epi64::<32>(_mm512_srl_epi64(odd, shift)))
-        }
     }
 
     #[inline(always)]
@@ -438,25 +428,6 @@ impl Ints for __m512i {
         // SAFETY: the caller's.
         unsafe { _mm512_storeu_epi32(list.cast(), _mm512_maskz_compress_epi32(mask, self)) };
         mask.count_ones() as usize
-    }
-
-    unsafe fn draw<const N: usize>(
-        lanes: &mut Lanes<'_, Self>,
-        units: &Units<Self>,
-        list: &mut [u32; N],
-    ) -> usize {
-        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512dq,avx512vl")]
-        #[inline(never)]
-        fn draw<const N: usize>(
-            lanes: &mut Lanes<'_, __m512i>,
-            units: &Units<__m512i>,
-            list: &mut [u32; N],
-        ) -> usize {
-            // SAFETY: this function has the instructions.
-            unsafe { lanes.draw(units, list) }
-        }
-        // SAFETY: the caller's.
-        unsafe { draw(lanes, units, list) }
     }
 
     #[inline(always)]

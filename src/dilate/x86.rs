@@ -1,5 +1,5 @@
-//! Dilation for compilers that may use AVX2 or AVX-512: 512 bits, or 32 or 64 bytes, at a time in
-//! arrays that become vectors.
+//! Dilation for compilers that may use AVX2 or AVX-512: 512 bits, or 128 bytes, at a time in arrays
+//! that become vectors.
 
 #![allow(unsafe_code, reason = "instructions that are found at run time")]
 

@@ -1,8 +1,12 @@
 //! How a mask is made, decided once for a plan: none of it changes a bit.
 
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use super::tile::LARGE_CHUNK;
 use crate::backend::Level;
 use crate::bits::{Pattern, WORD_BITS};
 use crate::block::Blocks;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use crate::block::Region;
 use crate::center::{LANES, Locator};
 use crate::rng::SEGMENT;
 
@@ -25,15 +29,21 @@ impl Method {
     /// | --- | --- |
     /// | a centre as a run | 4000 |
     /// | a centre as a block of `n` parts, slices or rows | 2000 + 2300 n |
+    /// | the same of slices at once, in lanes | 2000 + 1500 n |
     /// | a doubling of all units: scalar | 20 |
     /// | a doubling: `wide` | 8 |
     /// | a doubling: AVX2, AVX-512 | 3 |
-    const fn choose(blocks: &Blocks, is_pattern: bool, gamma: f64, doubling: f64) -> Self {
+    const fn choose(
+        blocks: &Blocks,
+        is_pattern: bool,
+        gamma: f64,
+        (part, doubling): (f64, f64),
+    ) -> Self {
         let [depth, rows, _] = blocks.block;
         let centers = gamma * blocks.positions() as f64 / blocks.units() as f64;
         let parts = depth * if is_pattern { 1 } else { rows };
         let doublings = (doublings(depth) + doublings(rows)) as f64;
-        if centers * (2000.0 + 2300.0 * parts as f64) < centers * 4000.0 + doublings * doubling {
+        if centers * (2000.0 + part * parts as f64) < centers * 4000.0 + doublings * doubling {
             Self::Blocks
         } else {
             Self::Runs
@@ -54,6 +64,12 @@ pub(crate) struct Recipe {
     /// that doubling is cheaper.
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     pub(super) long_pattern: Option<Pattern<12>>,
+    /// Whether segments may be drawn side by side: [`lanes`].
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    pub(super) lanes: bool,
+    /// From how many planes on tiles without a mask buffer are large: [`large_from`].
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    pub(super) large_from: usize,
     scalar: Method,
     simd: Method,
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -77,23 +93,35 @@ impl Recipe {
             && rows > 1
             && len > 0
             && Pattern::<12>::fits(rows, len, width)
-            && matches!(Method::choose(blocks, true, gamma, 3.0), Method::Blocks)
+            && matches!(Method::choose(blocks, true, gamma, (2300.0, 3.0)), Method::Blocks)
         {
             Some(Pattern::rows(rows, len, width))
         } else {
             None
         };
         let tile_planes = tile_planes(blocks);
+        // The positions of a batch begin and end inside planes.
+        let batch_planes = batch_planes(blocks).saturating_add(2);
+        let locator = Locator::new(blocks, tile_planes.saturating_add(batch_planes));
         Self {
-            locator: Locator::new(blocks, tile_planes.saturating_add(batch_planes(blocks))),
+            locator,
             tile_planes,
             pattern,
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             long_pattern,
-            scalar: Method::choose(blocks, is_pattern, gamma, 20.0),
-            simd: Method::choose(blocks, is_pattern, gamma, 8.0),
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            x86: Method::choose(blocks, is_pattern, gamma, 3.0),
+            lanes: lanes(blocks, &locator, batch_planes),
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            large_from: large_from(blocks),
+            scalar: Method::choose(blocks, is_pattern, gamma, (2300.0, 20.0)),
+            simd: Method::choose(blocks, is_pattern, gamma, (2300.0, 8.0)),
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            x86: Method::choose(
+                blocks,
+                is_pattern,
+                gamma,
+                (if is_pattern { 1500.0 } else { 2300.0 }, 3.0),
+            ),
         }
     }
 
@@ -117,13 +145,47 @@ const fn tile_planes(blocks: &Blocks) -> usize {
     if steps > 0 { steps * step } else { step }
 }
 
-/// The most planes that the positions of a batch lie in: of the segments that are drawn side by side.
+/// The whole planes in the positions of a batch: of the segments that are drawn side by side.
 pub(super) const fn batch_planes(blocks: &Blocks) -> usize {
     const BATCH: u64 = LANES as u64 * SEGMENT as u64;
     match BATCH.checked_div(blocks.positions()) {
-        Some(planes) => planes as usize + 2,
+        Some(planes) => planes as usize,
         None => 0,
     }
+}
+
+/// The least number of whole segments that repays lanes.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+pub(super) const MIN_SEGMENTS: u64 = 4;
+
+/// Whether units take 32 bits and no division, and blocks lie inside their maps, not too far apart.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+const fn lanes(blocks: &Blocks, locator: &Locator, batch_planes: usize) -> bool {
+    /// The most units to a position: more would scatter the blocks of a batch over more than 128 KiB
+    /// of the mask.
+    const MAX_SPREAD: u64 = 16;
+    let units = blocks.units();
+    let spread = units.checked_div(blocks.positions());
+    matches!(blocks.region, Region::Valid)
+        && matches!(spread, Some(0..=MAX_SPREAD))
+        && (batch_planes as u64).saturating_mul(units) <= u32::MAX as u64
+        && locator.multiplies()
+}
+
+/// The planes that have enough positions for lanes, if a large chunk holds them.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+const fn large_from(blocks: &Blocks) -> usize {
+    const LEAST: u64 = (MIN_SEGMENTS + 1) * SEGMENT as u64;
+    let units = blocks.units();
+    let (Some(fit), Some(rest)) = (
+        (LARGE_CHUNK as u64 * WORD_BITS as u64).checked_div(units),
+        (LEAST - 1).checked_div(blocks.positions()),
+    ) else {
+        return usize::MAX;
+    };
+    // A plane that does not fit goes by windows.
+    let fit = if fit > 0 { fit } else { 1 };
+    if rest < fit { rest as usize + 1 } else { usize::MAX }
 }
 
 /// The steps of a window that doubles from 1 to `size`.
@@ -147,14 +209,14 @@ mod tests {
     use crate::mask::{Source, ignore};
     use crate::{BlockSize, DropBlock, Gamma, Key, Shape};
 
-    /// The measurement behind [`Method::choose`]: picoseconds a unit of each method, and by how
-    /// much the chosen one is slower than the best.
+    /// The measurement behind [`Method::choose`]: picoseconds a unit of each method, and of a long
+    /// pattern where there is one; and by how much the chosen one is slower than the best.
     ///
     /// `cargo test --release --lib methods -- --ignored --nocapture`
     #[test]
     #[ignore = "a measurement"]
     fn methods() {
-        println!("backend,map,block,gamma,blocks,runs,chosen,loss");
+        println!("backend,map,block,gamma,blocks,runs,long,chosen,loss");
         for backend in crate::Backend::available() {
             for (map, block) in [
                 ([1, 7, 7], [1, 3, 3]),
@@ -188,26 +250,36 @@ mod tests {
             .and_then(|layer| layer.with_backend(backend));
         let Ok(Ok(plan)) = layer.map(|layer| layer.plan(shape)) else { return };
         let mut mask = vec![0; plan.mask_len()];
-        let methods = [Method::Blocks, Method::Runs];
-        let mut best = [u128::MAX; 2];
+        let Ok(Source { method, recipe, .. }) = plan.source(Key::new(1)) else { return };
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        let (short, is_long) = (
+            Recipe { long_pattern: None, ..*recipe },
+            recipe.long_pattern.is_some() && matches!(plan.level(), Level::X86(_)),
+        );
+        #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+        let (short, is_long) = (*recipe, false);
+        let candidates = [(Method::Blocks, &short), (Method::Runs, &short), (method, recipe)];
+        let mut best = [u128::MAX; 3];
         for round in 0..9 {
-            for (best, method) in best.iter_mut().zip(methods) {
-                let Ok(mut source) = plan.source(Key::new(1).step(round)) else { return };
-                source.method = method;
+            for (best, (method, recipe)) in best.iter_mut().zip(candidates) {
+                let Ok(source) = plan.source(Key::new(1).step(round)) else { return };
+                let source = Source { method, recipe, ..source };
                 let start = Instant::now();
                 source.fill(planes, &mut mask, ignore);
                 *best = start.elapsed().as_nanos().min(*best);
             }
         }
-        let cost = best.map(|ns| ns * 1000 / plan.units() as u128);
-        let Ok(Source { method: chosen, .. }) = plan.source(Key::new(1)) else { return };
-        let of_chosen = cost[methods.iter().position(|&method| method == chosen).unwrap_or(0)];
-        let fastest = cost.into_iter().min().unwrap_or(0).max(1);
+        let [blocks, runs, long] = best.map(|ns| ns * 1000 / plan.units() as u128);
+        let (chosen, of_chosen) = match method {
+            _ if is_long => ("Long", long),
+            Method::Blocks => ("Blocks", blocks),
+            Method::Runs => ("Runs", runs),
+        };
+        let fastest = blocks.min(runs).min(if is_long { long } else { runs }).max(1);
         println!(
-            "{backend},{d}x{h}x{w},{bd}x{bh}x{bw},{:.5},{},{},{chosen:?},{:.2}",
+            "{backend},{d}x{h}x{w},{bd}x{bh}x{bw},{:.5},{blocks},{runs},{},{chosen},{:.2}",
             plan.gamma(),
-            cost[0],
-            cost[1],
+            if is_long { alloc::format!("{long}") } else { alloc::string::String::new() },
             of_chosen as f64 / fastest as f64
         );
     }

@@ -3,10 +3,10 @@
 use core::ops::Range;
 
 use super::Source;
+use super::recipe::batch_planes;
 use crate::bits::{self, WORD_BITS};
-use crate::center::{LANES, Walker};
+use crate::center::Walker;
 use crate::count::count;
-use crate::rng::SEGMENT;
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use super::x86;
@@ -17,7 +17,7 @@ use crate::backend::Level;
 pub(crate) const CHUNK: usize = 256;
 
 /// The same where segments are drawn side by side: 32 KiB, for the mask of as many.
-const LARGE_CHUNK: usize = 4096;
+pub(super) const LARGE_CHUNK: usize = 4096;
 
 /// For [`Source::fill`] where nobody is to see the blocks. A function, so that programs have one of all
 /// that takes it.
@@ -57,14 +57,12 @@ impl Source<'_> {
         if self.is_large(planes) { LARGE_CHUNK * WORD_BITS } else { CHUNK * WORD_BITS }
     }
 
-    /// Whether tiles are to be large: where there are lanes, if each has enough segments for lanes.
+    /// Whether tiles are to be large: where there are lanes, if each has enough segments for them.
     #[inline]
     fn is_large(&self, planes: usize) -> bool {
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         if let Level::X86(_) = self.level {
-            let fit = LARGE_CHUNK * WORD_BITS / self.plane_bits().max(1);
-            let positions = planes.min(fit.max(1)) as u64 * self.blocks.positions();
-            return positions >= (x86::MIN_SEGMENTS + 1) * u64::from(SEGMENT);
+            return planes >= self.recipe.large_from;
         }
         let _ = planes;
         false
@@ -109,7 +107,7 @@ impl Source<'_> {
     }
 
     /// The source of the planes from this one on.
-    fn skip(&self, planes: usize) -> Self {
+    pub(crate) fn skip(&self, planes: usize) -> Self {
         Self { first_plane: self.first_plane + planes as u64, ..*self }
     }
 
@@ -123,17 +121,16 @@ impl Source<'_> {
         visit: impl FnMut(Range<usize>, &[u64]),
     ) -> u64 {
         if self.is_large(planes.len()) {
-            return self.for_each_large_tile(planes, group, fill, visit);
+            return self.for_each_large_tile(
+                planes,
+                group,
+                |tile, words| fill(None, tile, words),
+                visit,
+            );
         }
-        let mut chunk = [0; CHUNK];
-        let fit = CHUNK * WORD_BITS / self.plane_bits().max(1);
-        if fit == 0 {
-            return self.for_each_window(planes, &mut chunk, visit);
-        }
-        let tile = if fit < group { fit } else { fit - fit % group.max(1) };
         let mut walker = self.walker(self.position(planes.start));
         let fill = |tile: Range<usize>, words: &mut [u64]| fill(Some(&mut walker), tile, words);
-        self.for_each_whole_tile(planes, tile, &mut chunk, fill, visit)
+        self.for_each_tile_in(&mut [0; CHUNK], planes, group, usize::MAX, fill, visit)
     }
 
     /// A tile has the segments that are drawn side by side, unless a group has more. Not inlined, or
@@ -143,38 +140,35 @@ impl Source<'_> {
         &self,
         planes: Range<usize>,
         group: usize,
-        mut fill: impl FnMut(Option<&mut Walker<'_>>, Range<usize>, &mut [u64]) -> u64,
+        fill: impl FnMut(Range<usize>, &mut [u64]) -> u64,
         visit: impl FnMut(Range<usize>, &[u64]),
     ) -> u64 {
-        let mut chunk = [0; LARGE_CHUNK];
-        let fit = LARGE_CHUNK * WORD_BITS / self.plane_bits().max(1);
-        if fit == 0 {
-            return self.for_each_window(planes, &mut chunk, visit);
-        }
-        let batch = (LANES as u64 * u64::from(SEGMENT)).checked_div(self.blocks.positions());
-        let most = fit.min(batch.unwrap_or(0).max(1) as usize);
-        let tile = if most >= group {
-            most - most % group.max(1)
-        } else if fit >= group {
-            group
-        } else {
-            most
-        };
-        let fill = |tile: Range<usize>, words: &mut [u64]| fill(None, tile, words);
-        self.for_each_whole_tile(planes, tile, &mut chunk, fill, visit)
+        let most = batch_planes(self.blocks).max(1);
+        self.for_each_tile_in(&mut [0; LARGE_CHUNK], planes, group, most, fill, visit)
     }
 
-    /// Tiles of whole planes.
+    /// Tiles of at most so many planes, unless a group has more; or windows of planes that do not fit.
     #[inline]
-    fn for_each_whole_tile(
+    fn for_each_tile_in(
         &self,
-        planes: Range<usize>,
-        tile: usize,
         chunk: &mut [u64],
+        planes: Range<usize>,
+        group: usize,
+        most: usize,
         mut fill: impl FnMut(Range<usize>, &mut [u64]) -> u64,
         mut visit: impl FnMut(Range<usize>, &[u64]),
     ) -> u64 {
         let plane_bits = self.plane_bits();
+        let fit = chunk.len() * WORD_BITS / plane_bits.max(1);
+        if fit == 0 {
+            return self.for_each_window(planes, chunk, visit);
+        }
+        let most = most.min(fit);
+        let tile = match group {
+            group if group <= most => most - most % group.max(1),
+            group if group <= fit => group,
+            _ => most,
+        };
         let mut dropped = 0;
         for plane in planes.clone().step_by(tile.max(1)) {
             let tile = plane..planes.end.min(plane + tile);

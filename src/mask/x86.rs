@@ -9,9 +9,8 @@ use core::num::NonZeroU64;
 use core::ops::Range;
 
 use super::Source;
-use super::recipe::{Method, batch_planes};
+use super::recipe::{MIN_SEGMENTS, Method};
 use crate::bits::{self, WORD_BITS};
-use crate::block::Region;
 use crate::center::Walker;
 use crate::center::x86::{Lanes, Units};
 use crate::center::x86_ints::Ints;
@@ -44,13 +43,6 @@ pub(super) fn fill_planes(
     unsafe { avx2(source, walker, planes, words, visit) }
 }
 
-/// The least number of whole segments that repays lanes.
-pub(super) const MIN_SEGMENTS: u64 = 4;
-
-/// The most units to a position: more would scatter the blocks of a batch over more than 128 KiB of
-/// the mask.
-const MAX_SPREAD: u64 = 16;
-
 /// The units of centres that are noted before their blocks are set: 2 KiB.
 const LIST: usize = 512;
 
@@ -65,51 +57,38 @@ pub(super) fn fill_in_lanes(
 ) -> Option<u64> {
     let segment = u64::from(SEGMENT);
     let whole = source.position(0).div_ceil(segment)..source.position(planes) / segment;
-    // Small masks first: the rest takes divisions.
-    if whole.start + MIN_SEGMENTS > whole.end || source.region() != Region::Valid {
+    if whole.start + MIN_SEGMENTS > whole.end || !source.recipe.lanes {
         return None;
     }
-    let units = source.blocks.units();
-    let batch_units = (batch_planes(source.blocks) as u64).saturating_mul(units);
-    let positions = NonZeroU64::new(source.blocks.positions())?;
-    if batch_units > u64::from(u32::MAX)
-        || units / positions > MAX_SPREAD
-        || !source.recipe.locator.multiplies()
-    {
-        return None;
-    }
+
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn avx2(
         source: &Source<'_>,
-        positions: NonZeroU64,
         planes: usize,
-        last_segment: u64,
         mask: &mut [u64],
         visit: impl FnMut(usize, &[u32]),
     ) -> u64 {
         // SAFETY: this function has the instructions.
-        unsafe { fill_batches::<__m256i>(source, positions, planes, last_segment, mask, visit) }
+        unsafe { fill_batches::<__m256i>(source, planes, mask, visit) }
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
     fn avx512(
         source: &Source<'_>,
-        positions: NonZeroU64,
         planes: usize,
-        last_segment: u64,
         mask: &mut [u64],
         visit: impl FnMut(usize, &[u32]),
     ) -> u64 {
         // SAFETY: this function has the instructions.
-        unsafe { fill_batches::<__m512i>(source, positions, planes, last_segment, mask, visit) }
+        unsafe { fill_batches::<__m512i>(source, planes, mask, visit) }
     }
 
     Some(match x86 {
         // SAFETY: the token proves the instructions.
-        X86::Avx2(_) => unsafe { avx2(source, positions, planes, whole.end, mask, visit) },
+        X86::Avx2(_) => unsafe { avx2(source, planes, mask, visit) },
         // SAFETY: the token proves the instructions.
-        X86::Avx512(_) => unsafe { avx512(source, positions, planes, whole.end, mask, visit) },
+        X86::Avx512(_) => unsafe { avx512(source, planes, mask, visit) },
     })
 }
 
@@ -122,14 +101,15 @@ pub(super) fn fill_in_lanes(
 #[inline(always)]
 unsafe fn fill_batches<V: Ints>(
     source: &Source<'_>,
-    positions: NonZeroU64,
     planes: usize,
-    last_segment: u64,
     mask: &mut [u64],
     mut visit: impl FnMut(usize, &[u32]),
 ) -> u64 {
+    let Some(positions) = NonZeroU64::new(source.blocks.positions()) else { return 0 };
     let (first, last) = (source.position(0), source.position(planes));
     let (plane_bits, segment) = (source.plane_bits(), u64::from(SEGMENT));
+    let last_segment = last / segment;
+    let by_runs = source.method == Method::Runs && source.recipe.long_pattern.is_none();
     let (mut at, mut cleared, mut complete) = (first, 0, 0);
     let (mut counted, mut dropped) = (0, 0);
     while at < last {
@@ -174,7 +154,7 @@ unsafe fn fill_batches<V: Ints>(
         at = end;
         // The planes that no further block reaches.
         let ended = if at == last { planes } else { ((at - first) / positions) as usize };
-        if source.method == Method::Runs && source.recipe.long_pattern.is_none() {
+        if by_runs {
             let tile = source.recipe.tile_planes;
             while complete < ended && (complete + tile <= ended || ended == planes) {
                 let next = planes.min(complete + tile);

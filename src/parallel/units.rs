@@ -60,8 +60,7 @@ pub(super) fn fill_units(
         return a + b;
     }
     if let Some(planes) = whole_planes(plane_bits, &units) {
-        let first_plane = source.first_plane + planes.start as u64;
-        return Source { first_plane, ..*source }.fill(planes.len(), mask, ignore);
+        return source.skip(planes.start).fill(planes.len(), mask, ignore);
     }
     let mut start = units.start;
     while start < units.end {
