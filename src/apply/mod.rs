@@ -126,14 +126,28 @@ impl<T: Element> Tensor<'_, T> {
             && runs.step == runs.len
             && runs.bit_step == 0
             && !matches!(level, Level::Scalar)
-            && let Some(repeated) = Repeated::new(bits, bit, &runs)
+            && self.apply_repeated(level, bits, bit, &runs, factors)
         {
-            let all = &mut self.part(0..runs.count * runs.len);
-            return repeated.for_each_part(all, |mut part, bits, bit| {
-                part.apply(level, bits, bit, factors);
-            });
+            return;
         }
         self.apply_each_run(level, bits, bit, runs, factors);
+    }
+
+    /// Applies the same bits to runs without gaps, or returns false where that does not pay. Not
+    /// inlined, or all runs would have its stack.
+    #[inline(never)]
+    fn apply_repeated(
+        &mut self,
+        level: Level,
+        bits: &[u64],
+        bit: usize,
+        runs: &Runs,
+        factors: Factors<'_, T::Scale>,
+    ) -> bool {
+        let Some(repeated) = Repeated::new(bits, bit, runs) else { return false };
+        let all = &mut self.part(0..runs.count * runs.len);
+        repeated.for_each_part(all, |mut part, bits, bit| part.apply(level, bits, bit, factors));
+        true
     }
 
     #[inline]
