@@ -38,6 +38,31 @@ pub(crate) fn load_low<const N: usize>(words: &[u64], bit: usize) -> u64 {
     if shift + N <= WORD_BITS { low } else { low | word(words, index + 1) << (WORD_BITS - shift) }
 }
 
+/// The words from any bit on, one after another; bits past the slice are 0.
+#[derive(Clone, Debug)]
+pub(crate) struct Words<'w> {
+    rest: core::slice::Iter<'w, u64>,
+    low: u64,
+    shift: usize,
+}
+
+impl<'w> Words<'w> {
+    #[inline]
+    pub(crate) fn new(words: &'w [u64], bit: usize) -> Self {
+        let mut rest = words.get(bit / WORD_BITS..).unwrap_or_default().iter();
+        let low = rest.next().copied().unwrap_or(0);
+        Self { rest, low, shift: bit % WORD_BITS }
+    }
+
+    #[inline]
+    pub(crate) fn next_word(&mut self) -> u64 {
+        let high = self.rest.next().copied().unwrap_or(0);
+        let word = self.low >> self.shift | high << 1 << (WORD_BITS - 1 - self.shift);
+        self.low = high;
+        word
+    }
+}
+
 /// Sets `len` bits from `bit` on; bits past the slice are left out.
 #[inline(always)]
 pub(crate) fn set(words: &mut [u64], bit: usize, len: usize) {
@@ -113,19 +138,36 @@ impl<const N: usize> Pattern<N> {
         })
     }
 
-    /// Sets the bits from `bit` on, if all `N` words are there.
+    /// Sets the bits from `bit` on; bits past the slice are left out.
     #[inline(always)]
-    pub(crate) fn set(&self, words: &mut [u64], bit: usize) -> bool {
+    pub(crate) fn set(&self, words: &mut [u64], bit: usize) {
         let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
-        let Some(words) = words.get_mut(index..).and_then(<[u64]>::first_chunk_mut::<N>) else {
-            return false;
-        };
-        let mut below = 0;
-        for (word, pattern) in words.iter_mut().zip(self.0) {
-            *word |= pattern << shift | below >> 1 >> (WORD_BITS - 1 - shift);
-            below = pattern;
+        let rest = words.get_mut(index..).unwrap_or_default();
+        match rest.first_chunk_mut::<N>() {
+            Some(words) => {
+                words.iter_mut().zip(self.shifted(shift)).for_each(|(word, bits)| *word |= bits);
+            }
+            None => self.set_last(rest, shift),
         }
-        true
+    }
+
+    /// Sets the bits from one of the first word on; words that are not there are left out. A
+    /// function of its own, so that loops which set have no branch for each word.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn set_last(&self, words: &mut [u64], shift: usize) {
+        words.iter_mut().zip(self.shifted(shift)).for_each(|(word, bits)| *word |= bits);
+    }
+
+    /// The words of the pattern when it begins at a bit of the first.
+    #[inline(always)]
+    pub(crate) fn shifted(&self, shift: usize) -> impl Iterator<Item = u64> {
+        let mut below = 0;
+        self.0.into_iter().map(move |word| {
+            let shifted = word << shift | below >> 1 >> (WORD_BITS - 1 - shift);
+            below = word;
+            shifted
+        })
     }
 }
 

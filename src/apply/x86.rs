@@ -8,8 +8,9 @@
 use core::ops::Range;
 
 use super::{BLOCK, BLOCKS, Factors, Runs, Tensor, transpose};
+use crate::bits::{self, Words};
 use crate::x86::X86;
-use crate::{Dropped, Element, bits};
+use crate::{Dropped, Element};
 
 /// The least number of elements that repays aligning stores.
 const LONG: usize = 1024;
@@ -35,21 +36,11 @@ pub(super) trait Vector: Copy {
 
     /// # Safety
     ///
-    /// `x` is valid for a read of `LANES` elements.
-    unsafe fn load(x: *const Self::Element) -> Self;
-
-    /// # Safety
-    ///
     /// `y` is valid for a write of `LANES` elements.
     unsafe fn store(self, y: *mut Self::Element);
 
-    /// `len` elements, fewer than `LANES`; the others are not touched.
+    /// The first `len` elements; the others are not touched.
     ///
-    /// # Safety
-    ///
-    /// `x` is valid for a read of `len` elements.
-    unsafe fn load_part(x: *const Self::Element, len: usize) -> Self;
-
     /// # Safety
     ///
     /// `y` is valid for a write of `len` elements, fewer than `LANES`.
@@ -70,12 +61,32 @@ pub(super) trait Vector: Copy {
     /// The level's instructions are there.
     unsafe fn word(word: u64) -> Self::Word;
 
-    /// Vector `i` of a block, scaled where it is kept, 0 elsewhere.
+    /// Vector `i` of a block, which begins at `x`: scaled where it is kept, 0 elsewhere. Scales are
+    /// finite and not negative, so that zeros may be scaled as well.
     ///
     /// # Safety
     ///
-    /// The level's instructions are there.
-    unsafe fn select(self, word: Self::Word, i: usize, scales: Self::Scales) -> Self;
+    /// `x` is valid for a read of `LANES` elements; the level's instructions are there.
+    unsafe fn select(
+        x: *const Self::Element,
+        word: Self::Word,
+        i: usize,
+        scales: Self::Scales,
+    ) -> Self;
+
+    /// The same of a vector whose first `len` elements are there, fewer than `LANES`; the others are
+    /// not touched.
+    ///
+    /// # Safety
+    ///
+    /// `x` is valid for a read of `len` elements; the level's instructions are there.
+    unsafe fn select_part(
+        x: *const Self::Element,
+        len: usize,
+        word: Self::Word,
+        i: usize,
+        scales: Self::Scales,
+    ) -> Self;
 }
 
 /// See [`Tensor::apply_runs`].
@@ -206,8 +217,7 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
             // SAFETY: fewer than `LANES` of at least `LONG`; the instructions are there.
             unsafe {
                 let word = V::word(bits::load(bits, bit));
-                let old = V::load_part(x, start);
-                old.select(word, 0, scales.at(0)).store_part(y, start);
+                V::select_part(x, start, word, 0, scales.at(0)).store_part(y, start);
             }
         }
     }
@@ -217,19 +227,19 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
         // SAFETY: `LANES` elements are left; the instructions are there.
         Some(unsafe {
             let word = V::word(bits::load(bits, bit + last));
-            V::load(x.add(last)).select(word, 0, scales.at(last))
+            V::select(x.add(last), word, 0, scales.at(last))
         })
     } else {
         None
     };
+    let mut words = Words::new(bits, bit + start);
     while start + BLOCK <= len {
         // SAFETY: `BLOCK` elements are left, whole vectors; the instructions are there.
         unsafe {
-            let word = V::word(bits::load(bits, bit + start));
+            let word = V::word(words.next_word());
             for i in 0..BLOCK / V::LANES {
                 let start = start + i * V::LANES;
-                let old = V::load(x.add(start));
-                old.select(word, i, scales.at(start)).store(y.add(start));
+                V::select(x.add(start), word, i, scales.at(start)).store(y.add(start));
             }
         }
         start += BLOCK;
@@ -238,13 +248,12 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
         return;
     }
     // SAFETY: the instructions are there.
-    let word = unsafe { V::word(bits::load(bits, bit + start)) };
+    let word = unsafe { V::word(words.next_word()) };
     let mut i = 0;
     while start + V::LANES <= len {
         // SAFETY: `LANES` elements are left; the instructions are there.
         unsafe {
-            let old = V::load(x.add(start));
-            old.select(word, i, scales.at(start)).store(y.add(start));
+            V::select(x.add(start), word, i, scales.at(start)).store(y.add(start));
         }
         (start, i) = (start + V::LANES, i + 1);
     }
@@ -254,8 +263,8 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
     } else if start < len {
         // SAFETY: fewer than `LANES` are left; the instructions are there.
         unsafe {
-            let old = V::load_part(x.add(start), len - start);
-            old.select(word, i, scales.at(start)).store_part(y.add(start), len - start);
+            V::select_part(x.add(start), len - start, word, i, scales.at(start))
+                .store_part(y.add(start), len - start);
         }
     }
 }

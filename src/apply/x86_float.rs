@@ -34,12 +34,29 @@ macro_rules! lanes_below {
     }};
 }
 
+/// The lanes of vector `i` of a block whose bit is set, by their highest bit.
+macro_rules! kept_lanes {
+    ($int:ident, $lanes:literal, $groups:literal, $shl:ident, $kept:expr, $i:expr) => {{
+        const UP: [[$int; $lanes]; $groups] = {
+            let mut up = [[0; $lanes]; $groups];
+            let mut i = 0;
+            while i < $lanes * $groups {
+                up[i / $lanes][i % $lanes] = ($int::BITS as usize - 1 - i) as $int;
+                i += 1;
+            }
+            up
+        };
+        let up = _mm256_loadu_si256(UP[$i % $groups].as_ptr().cast());
+        $shl($kept[$i / $groups % (64 / $int::BITS as usize)], up)
+    }};
+}
+
 /// Floats under AVX2: `$parts` of a word are broadcast at a time, to lanes of `$int` bits.
 macro_rules! avx2 {
     (
         $vector:ident, $float:ident, $int:ident, $lanes:literal, $groups:literal,
-        $load:ident, $store:ident, $maskload:ident, $maskstore:ident,
-        $splat:ident, $splat_int:ident, $cmpeq:ident, $mul:ident, $andnot:ident, $cast:ident
+        $store:ident, $maskload:ident, $maskstore:ident, $load:ident,
+        $splat:ident, $splat_int:ident, $shl:ident, $mul:ident
     ) => {
         impl Vector for $vector {
             type Element = $float;
@@ -50,21 +67,9 @@ macro_rules! avx2 {
             const OVERLAPS: bool = true;
 
             #[inline(always)]
-            unsafe fn load(x: *const $float) -> Self {
-                // SAFETY: the caller's.
-                unsafe { $load(x) }
-            }
-
-            #[inline(always)]
             unsafe fn store(self, y: *mut $float) {
                 // SAFETY: the caller's.
                 unsafe { $store(y, self) }
-            }
-
-            #[inline(always)]
-            unsafe fn load_part(x: *const $float, len: usize) -> Self {
-                // SAFETY: the lanes below `len` only are touched.
-                unsafe { $maskload(x, lanes_below!($int, $lanes, len)) }
             }
 
             #[inline(always)]
@@ -87,29 +92,34 @@ macro_rules! avx2 {
 
             #[inline(always)]
             unsafe fn word(word: u64) -> Self::Word {
+                let kept = !word;
                 // SAFETY: the caller's.
                 core::array::from_fn(|i| unsafe {
-                    $splat_int((word >> (i as u32 * $int::BITS % 64)) as $int)
+                    $splat_int((kept >> (i as u32 * $int::BITS % 64)) as $int)
                 })
             }
 
             #[inline(always)]
-            unsafe fn select(self, word: Self::Word, i: usize, scales: Self) -> Self {
-                const LANE: [[$int; $lanes]; $groups] = {
-                    let mut lane = [[0; $lanes]; $groups];
-                    let mut i = 0;
-                    while i < $lanes * $groups {
-                        lane[i / $lanes][i % $lanes] = 1 << i;
-                        i += 1;
-                    }
-                    lane
-                };
-                // SAFETY: the load is of an array, the rest the caller's.
+            unsafe fn select(x: *const $float, kept: Self::Word, i: usize, scales: Self) -> Self {
+                // SAFETY: the caller's.
                 unsafe {
-                    let lane = _mm256_loadu_si256(LANE[i % $groups].as_ptr().cast());
-                    let word = word[i / $groups % (64 / $int::BITS as usize)];
-                    let dropped = $cmpeq(_mm256_and_si256(word, lane), lane);
-                    $andnot($cast(dropped), $mul(self, scales))
+                    $mul($maskload(x, kept_lanes!($int, $lanes, $groups, $shl, kept, i)), scales)
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn select_part(
+                x: *const $float,
+                len: usize,
+                kept: Self::Word,
+                i: usize,
+                scales: Self,
+            ) -> Self {
+                // SAFETY: the lanes below `len` only are touched; the rest is the caller's.
+                unsafe {
+                    let kept = kept_lanes!($int, $lanes, $groups, $shl, kept, i);
+                    let kept = _mm256_and_si256(kept, lanes_below!($int, $lanes, len));
+                    $mul($maskload(x, kept), scales)
                 }
             }
         }
@@ -122,16 +132,14 @@ avx2!(
     i32,
     8,
     4,
-    _mm256_loadu_ps,
     _mm256_storeu_ps,
     _mm256_maskload_ps,
     _mm256_maskstore_ps,
+    _mm256_loadu_ps,
     _mm256_set1_ps,
     _mm256_set1_epi32,
-    _mm256_cmpeq_epi32,
-    _mm256_mul_ps,
-    _mm256_andnot_ps,
-    _mm256_castsi256_ps
+    _mm256_sllv_epi32,
+    _mm256_mul_ps
 );
 avx2!(
     __m256d,
@@ -139,16 +147,14 @@ avx2!(
     i64,
     4,
     16,
-    _mm256_loadu_pd,
     _mm256_storeu_pd,
     _mm256_maskload_pd,
     _mm256_maskstore_pd,
+    _mm256_loadu_pd,
     _mm256_set1_pd,
     _mm256_set1_epi64x,
-    _mm256_cmpeq_epi64,
-    _mm256_mul_pd,
-    _mm256_andnot_pd,
-    _mm256_castsi256_pd
+    _mm256_sllv_epi64,
+    _mm256_mul_pd
 );
 
 /// Floats under AVX-512.
@@ -166,21 +172,9 @@ macro_rules! avx512 {
             const OVERLAPS: bool = false;
 
             #[inline(always)]
-            unsafe fn load(x: *const $float) -> Self {
-                // SAFETY: the caller's.
-                unsafe { $load(x) }
-            }
-
-            #[inline(always)]
             unsafe fn store(self, y: *mut $float) {
                 // SAFETY: the caller's.
                 unsafe { $store(y, self) }
-            }
-
-            #[inline(always)]
-            unsafe fn load_part(x: *const $float, len: usize) -> Self {
-                // SAFETY: the lanes below `len` only are touched.
-                unsafe { $maskload(bits::low(len) as $mask, x) }
             }
 
             #[inline(always)]
@@ -207,9 +201,24 @@ macro_rules! avx512 {
             }
 
             #[inline(always)]
-            unsafe fn select(self, kept: u64, i: usize, scales: Self) -> Self {
+            unsafe fn select(x: *const $float, kept: u64, i: usize, scales: Self) -> Self {
                 // SAFETY: the caller's.
-                unsafe { $mul((kept >> (i * $lanes % 64)) as $mask, self, scales) }
+                unsafe { $mul((kept >> (i * $lanes % 64)) as $mask, $load(x), scales) }
+            }
+
+            #[inline(always)]
+            unsafe fn select_part(
+                x: *const $float,
+                len: usize,
+                kept: u64,
+                i: usize,
+                scales: Self,
+            ) -> Self {
+                // SAFETY: the lanes below `len` only are touched; the rest is the caller's.
+                unsafe {
+                    let part = $maskload(bits::low(len) as $mask, x);
+                    $mul((kept >> (i * $lanes % 64)) as $mask, part, scales)
+                }
             }
         }
     };

@@ -98,25 +98,9 @@ impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
     const OVERLAPS: bool = true;
 
     #[inline(always)]
-    unsafe fn load(x: *const T) -> Self {
-        // SAFETY: the caller's.
-        Self(unsafe { _mm256_loadu_si256(x.cast()) }, core::marker::PhantomData)
-    }
-
-    #[inline(always)]
     unsafe fn store(self, y: *mut T) {
         // SAFETY: the caller's.
         unsafe { _mm256_storeu_si256(y.cast(), self.0) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_part(x: *const T, len: usize) -> Self {
-        let mut part = [0_u16; LANES];
-        // SAFETY: `x` is valid for `len`, and the array for a vector, which is more.
-        unsafe {
-            x.copy_to_nonoverlapping(part.as_mut_ptr().cast(), len);
-            Self::load(part.as_ptr().cast())
-        }
     }
 
     #[inline(always)]
@@ -147,7 +131,7 @@ impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
     }
 
     #[inline(always)]
-    unsafe fn select(self, word: u64, i: usize, scales: Self::Scales) -> Self {
+    unsafe fn select(x: *const T, word: u64, i: usize, scales: Self::Scales) -> Self {
         const LANE: [u16; LANES] = {
             let mut lane = [0; LANES];
             let mut i = 0;
@@ -159,13 +143,29 @@ impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
         };
         // SAFETY: the load is of an array, the rest the caller's.
         unsafe {
+            let x = _mm256_loadu_si256(x.cast());
             let lane = _mm256_loadu_si256(LANE.as_ptr().cast());
             let word = _mm256_set1_epi16((word >> (i * LANES % 64)) as i16);
             let dropped = _mm256_cmpeq_epi16(_mm256_and_si256(word, lane), lane);
             Self(
-                _mm256_andnot_si256(dropped, T::scaled_vector(self.0, scales)),
+                _mm256_andnot_si256(dropped, T::scaled_vector(x, scales)),
                 core::marker::PhantomData,
             )
+        }
+    }
+    #[inline(always)]
+    unsafe fn select_part(
+        x: *const T,
+        len: usize,
+        word: u64,
+        i: usize,
+        scales: Self::Scales,
+    ) -> Self {
+        let mut part = [0_u16; LANES];
+        // SAFETY: `x` is valid for `len`, and the array for a vector, which is more.
+        unsafe {
+            x.copy_to_nonoverlapping(part.as_mut_ptr().cast(), len);
+            Self::select(part.as_ptr().cast(), word, i, scales)
         }
     }
 }

@@ -59,10 +59,47 @@ impl<'a> Walker<'a> {
             if end < SEGMENT {
                 return;
             }
-            self.segment += 1;
-            self.generator = self.streams.generator(self.segment);
-            self.center = next(self.table, &mut self.generator, 0, SEGMENT);
+            self.start_segment();
         }
+    }
+
+    /// Lists some of the centres that [`walk`](Self::walk) would visit, counted from a position
+    /// that it returns with their number; `None` if there are no more.
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    #[inline(always)]
+    pub(crate) fn list<const N: usize>(
+        &mut self,
+        limit: u64,
+        list: &mut [u32; N],
+    ) -> Option<(u64, usize)> {
+        loop {
+            let base = self.segment * u64::from(SEGMENT);
+            let end = limit.saturating_sub(base).min(u64::from(SEGMENT)) as u32;
+            let (mut generator, mut center) = (self.generator.clone(), self.center);
+            let mut len = 0;
+            while center < end
+                && let Some(place) = list.get_mut(len)
+            {
+                *place = center;
+                len += 1;
+                center = next(self.table, &mut generator, center + 1, SEGMENT);
+            }
+            (self.generator, self.center) = (generator, center);
+            if len > 0 {
+                return Some((base, len));
+            }
+            if end < SEGMENT {
+                return None;
+            }
+            self.start_segment();
+        }
+    }
+
+    #[inline(always)]
+    fn start_segment(&mut self) {
+        self.segment += 1;
+        self.generator = self.streams.generator(self.segment);
+        self.center = next(self.table, &mut self.generator, 0, SEGMENT);
     }
 }
 
@@ -179,9 +216,16 @@ impl Divisor {
     #[inline(always)]
     fn quotient(self, dividend: usize) -> usize {
         if self.reciprocal == 0 {
-            return dividend / self.divisor;
+            return self.divided(dividend);
         }
         ((self.reciprocal as u64 * dividend as u64) >> self.shift) as usize
+    }
+
+    /// Apart, as the instruction would take registers from the loops around it.
+    #[cold]
+    #[inline(never)]
+    fn divided(self, dividend: usize) -> usize {
+        dividend / self.divisor
     }
 
     /// Returns quotient and remainder.

@@ -153,6 +153,30 @@ impl<V: Ints> Units<V> {
         Self { locator, starts }
     }
 
+    /// The same for one segment in all lanes; its start may lie before 0 and wrap.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    #[inline(always)]
+    pub(crate) unsafe fn of_one(locator: Locator, start: u32) -> Self {
+        // SAFETY: the instructions are there.
+        Self { locator, starts: unsafe { V::splat(start) } }
+    }
+
+    /// Replaces the first `len` positions of a list, and some more.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    #[inline(always)]
+    pub(crate) unsafe fn replace<const N: usize>(&self, list: &mut [u32; N], len: usize) {
+        for vector in list.chunks_exact_mut(V::LANES).take(len.div_ceil(V::LANES)) {
+            // SAFETY: the chunk is a vector's worth; the instructions are there.
+            unsafe { self.of(V::load(vector.as_ptr())).store(vector.as_mut_ptr()) };
+        }
+    }
+
     /// The units at positions that are counted from the segments' starts.
     ///
     /// # Safety

@@ -23,6 +23,11 @@ pub(crate) trait Ints: Copy {
     /// `values` is valid for a read of `LANES` integers.
     unsafe fn load(values: *const u32) -> Self;
 
+    /// # Safety
+    ///
+    /// `values` is valid for a write of `LANES` integers.
+    unsafe fn store(self, values: *mut u32);
+
     /// `table[index]` for each lane's index.
     ///
     /// # Safety
@@ -244,6 +249,12 @@ impl Ints for __m256i {
     }
 
     #[inline(always)]
+    unsafe fn store(self, values: *mut u32) {
+        // SAFETY: the caller's.
+        unsafe { _mm256_storeu_si256(values.cast(), self) }
+    }
+
+    #[inline(always)]
     unsafe fn gather(table: *const u32, indices: Self) -> Self {
         // SAFETY: the caller's.
         unsafe { _mm256_i32gather_epi32::<4>(table.cast(), indices) }
@@ -369,6 +380,12 @@ impl Ints for __m512i {
     unsafe fn load(values: *const u32) -> Self {
         // SAFETY: the caller's.
         unsafe { _mm512_loadu_epi32(values.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, values: *mut u32) {
+        // SAFETY: the caller's.
+        unsafe { _mm512_storeu_si512(values.cast(), self) }
     }
 
     #[inline(always)]

@@ -61,11 +61,15 @@ impl<'a> Source<'a> {
         words.fill(0);
         let units = planes.len() * self.plane_bits();
         let first = planes.start * self.plane_bits();
-        let visit = |corner| visit(first + corner, &[0]);
         match self.level {
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            Level::X86(x86) => x86::fill_planes(x86, self, walker, planes, words, visit),
-            Level::Scalar | Level::Simd(_) => self.fill_cleared(walker, planes, words, visit),
+            Level::X86(x86) => {
+                let visit = |unit: usize, units: &[u32]| visit(first + unit, units);
+                x86::fill_planes(x86, self, walker, planes, words, visit);
+            }
+            Level::Scalar | Level::Simd(_) => {
+                self.fill_cleared(walker, planes, words, |corner| visit(first + corner, &[0]));
+            }
         }
         count(self.level, words, 0..units)
     }
@@ -110,10 +114,7 @@ impl<'a> Source<'a> {
             });
         };
         self.for_each_corner(walker, planes, |corner| {
-            // Near the end of the mask row by row.
-            if !(0..depth).all(|d| pattern.set(words, corner + d * height * width)) {
-                self.set_rows(words, corner);
-            }
+            (0..depth).for_each(|d| pattern.set(words, corner + d * height * width));
             visit(corner);
         });
     }
@@ -177,9 +178,8 @@ impl<'a> Source<'a> {
             for d in d.saturating_sub(before[0])..depth.min(d + after[0] + 1) {
                 let slice = plane + d * height * width + start;
                 let whole = run == block[2] && rows.len() == block[1];
-                if let (true, Some(pattern)) = (whole, &pattern)
-                    && pattern.set(words, slice + rows.start * width)
-                {
+                if let (true, Some(pattern)) = (whole, &pattern) {
+                    pattern.set(words, slice + rows.start * width);
                     continue;
                 }
                 if run == width {

@@ -102,7 +102,8 @@ impl Recipe {
         let tile_planes = tile_planes(blocks);
         // The positions of a batch begin and end inside planes.
         let batch_planes = batch_planes(blocks).saturating_add(2);
-        let locator = Locator::new(blocks, tile_planes.saturating_add(batch_planes));
+        let planes = tile_planes.saturating_add(batch_planes);
+        let locator = Locator::new(blocks, planes);
         Self {
             locator,
             tile_planes,
@@ -110,7 +111,7 @@ impl Recipe {
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             long_pattern,
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            lanes: lanes(blocks, &locator, batch_planes),
+            lanes: lanes(blocks, &locator, planes),
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             large_from: large_from(blocks),
             scalar: Method::choose(blocks, is_pattern, gamma, (2300.0, 20.0)),
@@ -158,9 +159,10 @@ pub(super) const fn batch_planes(blocks: &Blocks) -> usize {
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 pub(super) const MIN_SEGMENTS: u64 = 4;
 
-/// Whether units take 32 bits and no division, and blocks lie inside their maps, not too far apart.
+/// Whether the units of so many planes take 32 bits and no division, and blocks lie inside their
+/// maps, not too far apart.
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-const fn lanes(blocks: &Blocks, locator: &Locator, batch_planes: usize) -> bool {
+const fn lanes(blocks: &Blocks, locator: &Locator, planes: usize) -> bool {
     /// The most units to a position: more would scatter the blocks of a batch over more than 128 KiB
     /// of the mask.
     const MAX_SPREAD: u64 = 16;
@@ -168,7 +170,7 @@ const fn lanes(blocks: &Blocks, locator: &Locator, batch_planes: usize) -> bool 
     let spread = units.checked_div(blocks.positions());
     matches!(blocks.region, Region::Valid)
         && matches!(spread, Some(0..=MAX_SPREAD))
-        && (batch_planes as u64).saturating_mul(units) <= u32::MAX as u64
+        && (planes as u64).saturating_mul(units) <= u32::MAX as u64
         && locator.multiplies()
 }
 

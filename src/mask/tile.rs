@@ -42,12 +42,15 @@ impl Source<'_> {
         // Tile by tile, each of which begins at a whole word and fits in the first cache.
         let plane_bits = self.plane_bits();
         let tile = self.recipe.tile_planes.max(1);
-        let tiles = mask.chunks_mut((tile * plane_bits / WORD_BITS).max(1));
         let mut walker = self.walker(self.position(0));
-        let mut dropped = 0;
-        for (words, plane) in tiles.zip((0..planes).step_by(tile)) {
-            let tile = plane..planes.min(plane + tile);
-            dropped += self.fill_planes(&mut walker, tile, words, &mut visit);
+        let (mut rest, mut plane, mut dropped) = (mask, 0, 0);
+        // No iterators of chunks and steps, which divide.
+        while plane < planes {
+            let end = planes.min(plane + tile);
+            let words = bits::words((end - plane) * plane_bits);
+            let Some((words, others)) = rest.split_at_mut_checked(words) else { break };
+            dropped += self.fill_planes(&mut walker, plane..end, words, &mut visit);
+            (rest, plane) = (others, end);
         }
         dropped
     }

@@ -5,12 +5,14 @@
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
 
 use core::arch::x86_64::*;
+use core::marker::PhantomData;
 use core::num::NonZeroU64;
 use core::ops::Range;
 
 use super::Source;
 use super::recipe::{MIN_SEGMENTS, Method};
-use crate::bits::{self, WORD_BITS};
+use crate::bits::{self, Pattern, WORD_BITS};
+use crate::block::Blocks;
 use crate::center::Walker;
 use crate::center::x86::{Lanes, Units};
 use crate::center::x86_ints::Ints;
@@ -18,14 +20,15 @@ use crate::count::count;
 use crate::rng::SEGMENT;
 use crate::x86::X86;
 
-/// Fills whole planes of a cleared mask.
+/// Fills whole planes of a cleared mask. Visits a unit, and how far the first units of some blocks are
+/// from it.
 pub(super) fn fill_planes(
     x86: X86,
     source: &Source<'_>,
     walker: &mut Walker<'_>,
     planes: Range<usize>,
     words: &mut [u64],
-    visit: impl FnMut(usize),
+    visit: impl FnMut(usize, &[u32]),
 ) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn avx2(
@@ -33,9 +36,18 @@ pub(super) fn fill_planes(
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         words: &mut [u64],
-        visit: impl FnMut(usize),
+        mut visit: impl FnMut(usize, &[u32]),
     ) {
-        source.fill_cleared(walker, planes, words, visit);
+        if !source.recipe.lanes {
+            return source.fill_cleared(walker, planes, words, |corner| visit(corner, &[0]));
+        }
+        let visit = |units: &[u32]| visit(0, units);
+        let (origin, end) = (source.position(planes.start), source.position(planes.end));
+        // SAFETY: this function has the instructions.
+        unsafe { fill_walked::<__m256i>(source, walker, origin, end, words, 0, visit) };
+        if by_runs(source) {
+            source.spread_line(words, 0..planes.len() * source.plane_bits());
+        }
     }
 
     let _avx2 = x86.avx2();
@@ -43,8 +55,74 @@ pub(super) fn fill_planes(
     unsafe { avx2(source, walker, planes, words, visit) }
 }
 
+/// Sets what the method sets for the blocks of a walker's centres before `end`, in words whose bit
+/// `shift` is the unit of position `origin`.
+///
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+unsafe fn fill_walked<V: Ints>(
+    source: &Source<'_>,
+    walker: &mut Walker<'_>,
+    origin: u64,
+    end: u64,
+    words: &mut [u64],
+    shift: usize,
+    mut visit: impl FnMut(&[u32]),
+) {
+    let mut list = [0; SHORT_LIST];
+    while let Some((start, found)) = walker.list(end, &mut list) {
+        // SAFETY: the instructions are there.
+        unsafe {
+            let units =
+                Units::<V>::of_one(source.recipe.locator, start.wrapping_sub(origin) as u32);
+            units.replace(&mut list, found);
+        }
+        let units = list.get(..found).unwrap_or_default();
+        match (source.method, &source.recipe.pattern) {
+            (Method::Blocks, Some(pattern)) => {
+                let [slices, ..] = source.blocks.block;
+                let [_, height, width] = source.blocks.map;
+                for &unit in units {
+                    for slice in 0..slices {
+                        let bit = shift + unit as usize + slice * height * width;
+                        set_by_word(pattern, words, bit);
+                    }
+                }
+            }
+            // SAFETY: the instructions are there.
+            _ => unsafe { set_corners::<V>(source, words, shift, units) },
+        }
+        visit(units);
+    }
+}
+
+/// Sets a pattern word by word, where the next one may overlap it: a vector would wait until the
+/// stores of the one before have left the processor.
+#[inline(always)]
+fn set_by_word(pattern: &Pattern<4>, words: &mut [u64], bit: usize) {
+    let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
+    let rest = words.get_mut(index..).unwrap_or_default();
+    let Some(words) = rest.first_chunk_mut::<4>() else {
+        return pattern.set_last(rest, shift);
+    };
+    for (word, value) in words.iter_mut().zip(pattern.shifted(shift)) {
+        // SAFETY: a reference is valid. Volatile, or compilers would make vectors of these.
+        unsafe { core::ptr::from_mut(word).write_volatile(*word | value) };
+    }
+}
+
+/// Whether first rows of blocks are set, to be spread.
+fn by_runs(source: &Source<'_>) -> bool {
+    source.method == Method::Runs && source.recipe.long_pattern.is_none()
+}
+
 /// The units of centres that are noted before their blocks are set: 2 KiB.
 const LIST: usize = 512;
+
+/// The same where segments are drawn one after another.
+const SHORT_LIST: usize = 32;
 
 /// Fills a mask as [`Source::fill`] does, with centres that are drawn side by side. Returns `None`, with
 /// nothing done, where that is not possible or does not pay.
@@ -109,7 +187,7 @@ unsafe fn fill_batches<V: Ints>(
     let (first, last) = (source.position(0), source.position(planes));
     let (plane_bits, segment) = (source.plane_bits(), u64::from(SEGMENT));
     let last_segment = last / segment;
-    let by_runs = source.method == Method::Runs && source.recipe.long_pattern.is_none();
+    let by_runs = by_runs(source);
     let (mut at, mut cleared, mut complete) = (first, 0, 0);
     let (mut counted, mut dropped) = (0, 0);
     while at < last {
@@ -144,12 +222,10 @@ unsafe fn fill_batches<V: Ints>(
                 visit(plane * plane_bits, list);
             }
         } else {
-            source.walker(at).walk(end, |position| {
-                let unit = source.recipe.locator.unit(position - origin);
-                // SAFETY: the instructions are there.
-                unsafe { set_corners::<V>(source, words, shift, &[unit as u32]) };
-                visit(plane * plane_bits, &[unit as u32]);
-            });
+            let visit = |units: &[u32]| visit(plane * plane_bits, units);
+            let walker = &mut source.walker(at);
+            // SAFETY: the instructions are there.
+            unsafe { fill_walked::<V>(source, walker, origin, end, words, shift, visit) };
         }
         at = end;
         // The planes that no further block reaches.
@@ -191,61 +267,94 @@ unsafe fn set_corners<V: Ints>(
     match (recipe.long_pattern, source.method, recipe.pattern) {
         // SAFETY: the instructions are there.
         (Some(pattern), ..) => unsafe {
-            let parts = [0, 4, 8].map(|first| pattern.four_words(first));
-            let [first, second, rest] = parts;
-            if rest == [0; 5] {
-                set_blocks::<V, 2>(source, words, corners, [first, second]);
+            if pattern.four_words(8) == [0; 5] {
+                let slices = Slices::<V, 2, 12>::new(source.blocks, &pattern);
+                for corner in corners {
+                    slices.set(words, corner);
+                }
             } else {
-                set_blocks::<V, 3>(source, words, corners, parts);
+                let slices = Slices::<V, 3, 12>::new(source.blocks, &pattern);
+                for corner in corners {
+                    slices.set(words, corner);
+                }
             }
         },
         (None, Method::Runs, _) => {
             let len = source.blocks.block[2];
-            corners.for_each(|corner| bits::set(words, corner, len));
+            for corner in corners {
+                bits::set(words, corner, len);
+            }
         }
         // SAFETY: the instructions are there.
         (None, Method::Blocks, Some(pattern)) => unsafe {
-            set_blocks::<V, 1>(source, words, corners, [pattern.four_words(0)]);
+            let slices = Slices::<V, 1, 4>::new(source.blocks, &pattern);
+            for corner in corners {
+                slices.set(words, corner);
+            }
         },
         (None, Method::Blocks, None) => corners.for_each(|corner| source.set_rows(words, corner)),
     }
 }
 
-/// Sets blocks whose slices are patterns of `4 N` words, given as each four words and those below.
-///
-/// # Safety
-///
-/// The level's instructions are there.
-#[inline(always)]
-unsafe fn set_blocks<V: Ints, const N: usize>(
-    source: &Source<'_>,
-    words: &mut [u64],
-    corners: impl Iterator<Item = usize>,
-    pattern: [[u64; 5]; N],
-) {
-    let slice = source.blocks.map[1] * source.blocks.map[2];
-    // SAFETY: there are five words; the instructions are there.
-    let pattern = pattern.map(|words| unsafe {
-        let below = _mm256_loadu_si256(words.as_ptr().cast());
-        (below, _mm256_loadu_si256(words.as_ptr().add(1).cast()))
-    });
-    for corner in corners {
-        for d in 0..source.blocks.block[0] {
-            let bit = corner + d * slice;
+/// The slices of a block, each of which is a pattern of `M` words, the first `4 N` of them not all 0.
+struct Slices<'p, V, const N: usize, const M: usize> {
+    count: usize,
+    /// How far apart they lie.
+    step: usize,
+    pattern: &'p Pattern<M>,
+    /// Each four words, and those below them.
+    words: [(__m256i, __m256i); N],
+    level: PhantomData<V>,
+}
+
+impl<'p, V: Ints, const N: usize, const M: usize> Slices<'p, V, N, M> {
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    #[inline(always)]
+    unsafe fn new(blocks: &Blocks, pattern: &'p Pattern<M>) -> Self {
+        let words = core::array::from_fn(|i| {
+            let words = pattern.four_words(4 * i);
+            // SAFETY: there are five words; the instructions are there.
+            unsafe {
+                let below = _mm256_loadu_si256(words.as_ptr().cast());
+                (_mm256_loadu_si256(words.as_ptr().add(1).cast()), below)
+            }
+        });
+        let ([count, ..], [_, height, width]) = (blocks.block, blocks.map);
+        Self { count, step: height * width, pattern, words, level: PhantomData }
+    }
+
+    /// Sets the block that begins at this bit.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    #[inline(always)]
+    unsafe fn set(&self, words: &mut [u64], corner: usize) {
+        let (mut bit, mut left) = (corner, self.count);
+        loop {
             let rest = words.get_mut(bit / WORD_BITS..).unwrap_or_default();
             if rest.len() < 4 * N {
-                // Near the end of the mask.
-                source.set_rows(words, corner);
-                break;
-            }
-            for (i, &(below, pattern)) in pattern.iter().enumerate() {
-                // SAFETY: there are `4 N` words; the instructions are there.
-                unsafe {
-                    let words = rest.as_mut_ptr().add(4 * i).cast();
-                    let block = V::shift_words(pattern, below, bit % WORD_BITS);
-                    _mm256_storeu_si256(words, _mm256_or_si256(_mm256_loadu_si256(words), block));
+                self.pattern.set_last(rest, bit % WORD_BITS);
+            } else {
+                for (i, &(pattern, below)) in self.words.iter().enumerate() {
+                    // SAFETY: there are `4 N` words; the instructions are there.
+                    unsafe {
+                        let words = rest.as_mut_ptr().add(4 * i).cast();
+                        let block = V::shift_words(pattern, below, bit % WORD_BITS);
+                        _mm256_storeu_si256(
+                            words,
+                            _mm256_or_si256(_mm256_loadu_si256(words), block),
+                        );
+                    }
                 }
             }
+            if left <= 1 {
+                return;
+            }
+            left -= 1;
+            bit += self.step;
         }
     }
 }
