@@ -19,7 +19,7 @@ impl Plan {
     ///   written.
     /// * `mask`: `Some` of [`mask_len`](Self::mask_len) words or more, which then hold the mask;
     ///   or `None`, to use 2 KiB of stack instead (34 KiB with AVX2 or AVX-512). With
-    ///   [`Scale::Tensor`] the mask is then generated twice.
+    ///   [`Scale::Tensor`] the mask is then generated twice, unless it fits in there.
     ///
     /// Dropped units become 0, or noise with [`Fill::Noise`]. Where nothing can be dropped (drop probability 0, inference) `x` is copied bit for bit.
     ///
@@ -275,12 +275,13 @@ impl Plan {
         let planes = self.group_planes();
         let together = self.planes_together();
         let mut total = Dropped { count: 0, of: self.units() as u64 };
+        // Where a tile holds whole groups, scales follow from it.
+        let own = (planes * self.plane() <= source.tile_units(self.mask_planes()))
+            .then_some(Scales::PerGroup);
         let scales = match self.options.scale {
-            Scale::Tensor => known.map(|dropped| self.scales::<T>(dropped)),
+            Scale::Tensor => known.map(|dropped| self.scales::<T>(dropped)).or(own),
             Scale::Fixed | Scale::None | Scale::PerPosition => Some(self.scales::<T>(&total)),
-            Scale::Sample | Scale::Channel => (planes * self.plane()
-                <= source.tile_units(self.mask_planes()))
-            .then(|| self.scales::<T>(&total)),
+            Scale::Sample | Scale::Channel => own,
         };
         if let Some(scales) = scales {
             let group = match scales {

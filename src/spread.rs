@@ -58,6 +58,12 @@ impl Plan {
         let tile = Tile { bits, first: units.start };
         let line = self.is_line();
         let size = self.group_planes() * self.plane();
+        let scales = match scales {
+            Scales::PerGroup if units.len() == size && size > 0 => {
+                Scales::One(self.group_scale::<T>(tile, units.start / size))
+            }
+            scales => scales,
+        };
         match scales {
             Scales::One(scale) if line => {
                 tensor.part(units).apply(self.level(), bits, 0, Factors::One(scale));
