@@ -152,7 +152,7 @@ impl Plan {
     ) -> Result<Tensor<'t, T>, Error> {
         self.check_tensor(Buffer::Input, x.len())?;
         self.check_tensor(Buffer::Output, y.len())?;
-        Ok(Tensor::To(x, y))
+        Ok(Tensor::to(self.level(), x, y))
     }
 
     pub(crate) fn tensor_in_place<'t, T: Element>(

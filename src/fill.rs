@@ -162,7 +162,7 @@ impl Plan {
         units: Range<usize>,
     ) {
         let noise = Noise::new(&key.streams());
-        let (Tensor::InPlace(y) | Tensor::To(_, y)) = tensor;
+        let (Tensor::InPlace(y) | Tensor::To(_, y, _)) = tensor;
         // Numbers wrap past 2^64 units, as no tensor has them all.
         let first = key.first_sample.wrapping_mul((self.shape.channels * self.plane()) as u64);
         self.for_each_dropped_run(bits, units, |run| {

@@ -5,8 +5,8 @@
 
 #![allow(unsafe_code, reason = "asks the processor")]
 
-use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::arch::x86_64::{__cpuid_count, _xgetbv};
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use crate::Backend;
 
@@ -52,6 +52,16 @@ impl X86 {
             Self::Avx512(avx512) => avx512.avx2(),
         }
     }
+
+    /// The bytes of the largest cache that a core can use, `usize::MAX` if it is not known. A virtual
+    /// machine may have less.
+    #[inline]
+    pub(crate) fn last_cache(self) -> usize {
+        match LAST_CACHE.load(Ordering::Relaxed) {
+            0 => ask_last_cache(),
+            bytes => bytes,
+        }
+    }
 }
 
 const UNKNOWN: u8 = 0;
@@ -61,6 +71,43 @@ const AVX512: u8 = 3;
 
 /// What was found: asked once, as the answer takes hundreds of cycles on a virtual machine.
 static LEVEL: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+/// The same; 0 until it has been asked.
+static LAST_CACHE: AtomicUsize = AtomicUsize::new(0);
+
+#[cold]
+fn ask_last_cache() -> usize {
+    let bytes = find_last_cache().unwrap_or(usize::MAX);
+    LAST_CACHE.store(bytes, Ordering::Relaxed);
+    bytes
+}
+
+/// Intel's manual, volume 2, CPUID, leaf 4; AMD64 Architecture Programmer's Manual, volume 3, section
+/// E.4.15, leaf 8000_001d, which has the same form.
+fn find_last_cache() -> Option<usize> {
+    let [highest, ..] = cpuid(0);
+    let [highest_extended, ..] = cpuid(0x8000_0000);
+    let [_, _, extended, _] =
+        if highest_extended > 0x8000_0000 { cpuid(0x8000_0001) } else { [0; 4] };
+    let leaf = if highest_extended >= 0x8000_001d && extended >> 22 & 1 == 1 {
+        0x8000_001d
+    } else if highest >= 4 {
+        4
+    } else {
+        return None;
+    };
+    let caches = (0..8).map(|i| cpuid_count(leaf, i)).take_while(|[kind, ..]| kind & 31 != 0);
+    caches
+        .filter(|[kind, ..]| kind & 31 != INSTRUCTIONS)
+        .map(|[_, parts, sets, _]| {
+            let part = |shift: u32, bits: u32| ((parts >> shift & ((1 << bits) - 1)) + 1) as usize;
+            part(0, 12) * part(12, 10) * part(22, 10) * (sets as usize + 1)
+        })
+        .max()
+}
+
+/// The kind of a cache that holds no data.
+const INSTRUCTIONS: u32 = 2;
 
 #[inline]
 fn level() -> u8 {
@@ -112,10 +159,14 @@ fn find() -> u8 {
     }
 }
 
-#[allow(unused_unsafe, reason = "safe from Rust 1.94 on")]
 fn cpuid(leaf: u32) -> [u32; 4] {
+    cpuid_count(leaf, 0)
+}
+
+#[allow(unused_unsafe, reason = "safe from Rust 1.94 on")]
+fn cpuid_count(leaf: u32, part: u32) -> [u32; 4] {
     // SAFETY: every x86-64 processor has the instruction.
-    let registers = unsafe { if leaf == 7 { __cpuid_count(leaf, 0) } else { __cpuid(leaf) } };
+    let registers = unsafe { __cpuid_count(leaf, part) };
     [registers.eax, registers.ebx, registers.ecx, registers.edx]
 }
 
@@ -133,6 +184,20 @@ mod tests {
     use std::is_x86_feature_detected as std_has;
 
     use super::*;
+
+    /// Linux asks in its own ways.
+    #[test]
+    fn finds_the_cache_that_the_system_finds() {
+        let Some(found) = find_last_cache() else { return };
+        let size = |i| {
+            let path = std::format!("/sys/devices/system/cpu/cpu0/cache/index{i}/size");
+            let text = std::fs::read_to_string(path).ok()?;
+            text.trim().strip_suffix('K')?.parse::<usize>().ok()
+        };
+        if let Some(kib) = (0..8).filter_map(size).max() {
+            assert_eq!(found, kib << 10);
+        }
+    }
 
     #[test]
     fn finds_what_the_standard_library_finds() {

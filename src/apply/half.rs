@@ -240,7 +240,7 @@ bits!(f16);
 mod tests {
     use ::half::{bf16, f16};
 
-    use crate::apply::{Factors, Tensor};
+    use crate::apply::{Factors, Stores, Tensor};
     use crate::backend::Level;
     use crate::{Backend, Element};
 
@@ -280,7 +280,7 @@ mod tests {
                     let value = |i: usize| from_bits((i as u16).wrapping_mul(stride));
                     x.iter_mut().enumerate().for_each(|(i, x)| *x = value(i));
                     let bits = [word; 1 << 10];
-                    Tensor::To(&x, &mut y).apply(
+                    Tensor::To(&x, &mut y, Stores::Cached).apply(
                         Level::of(Some(backend)),
                         &bits,
                         0,

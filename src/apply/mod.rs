@@ -38,7 +38,21 @@ pub(crate) const BLOCK: usize = 64;
 #[derive(Debug)]
 pub enum Tensor<'a, T> {
     InPlace(&'a mut [T]),
-    To(&'a [T], &'a mut [T]),
+    To(&'a [T], &'a mut [T], Stores),
+}
+
+/// Where the output of a pass that is not in place goes.
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_feature = "sse2")),
+    allow(unreachable_pub, reason = "only the x86-64 functions of `Block` speak of it")
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stores {
+    Cached,
+    /// To memory past the caches, which do not hold input and output: what an ordinary store writes
+    /// is read first, and pushed out before anyone uses it.
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    Streamed,
 }
 
 /// Runs of elements with bits of their own: how many, their length, and how far apart the
@@ -76,14 +90,28 @@ impl<S: Copy> Factors<'_, S> {
     }
 }
 
+impl<'t, T> Tensor<'t, T> {
+    /// A whole tensor that is read and written.
+    pub(crate) fn to(level: Level, x: &'t [T], y: &'t mut [T]) -> Self {
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        if let Level::X86(x86) = level
+            && size_of_val(x) + size_of_val(y) > x86.last_cache()
+        {
+            return Self::To(x, y, Stores::Streamed);
+        }
+        let _ = level;
+        Self::To(x, y, Stores::Cached)
+    }
+}
+
 impl<T: Element> Tensor<'_, T> {
     /// The elements in the range; none where the range leaves the tensor.
     #[inline]
     pub(crate) fn part(&mut self, range: Range<usize>) -> Tensor<'_, T> {
         match self {
             Tensor::InPlace(y) => Tensor::InPlace(y.get_mut(range).unwrap_or_default()),
-            Tensor::To(x, y) => match (x.get(range.clone()), y.get_mut(range)) {
-                (Some(x), Some(y)) => Tensor::To(x, y),
+            Tensor::To(x, y, stores) => match (x.get(range.clone()), y.get_mut(range)) {
+                (Some(x), Some(y)) => Tensor::To(x, y, *stores),
                 _ => Tensor::InPlace(&mut []),
             },
         }
@@ -177,14 +205,14 @@ impl<T: Element> Tensor<'_, T> {
     fn apply_scalar(&mut self, bits: &[u64], bit: usize, scale: T::Scale) {
         match self {
             Tensor::InPlace(y) => scalar::apply_in_place(y, bits, bit, One(scale)),
-            Tensor::To(x, y) => scalar::apply(x, y, bits, bit, One(scale)),
+            Tensor::To(x, y, _) => scalar::apply(x, y, bits, bit, One(scale)),
         }
     }
 
     fn apply_simd(&mut self, bits: &[u64], bit: usize, scale: T::Scale) {
         match self {
             Tensor::InPlace(y) => simd::apply_in_place(y, bits, bit, scale),
-            Tensor::To(x, y) => simd::apply(x, y, bits, bit, scale),
+            Tensor::To(x, y, _) => simd::apply(x, y, bits, bit, scale),
         }
     }
 
@@ -196,7 +224,7 @@ impl<T: Element> Tensor<'_, T> {
                 Tensor::InPlace(y) => {
                     scalar::apply_in_place(y, bits, bit + i * BLOCK, Each(scales));
                 }
-                Tensor::To(x, y) => scalar::apply(x, y, bits, bit + i * BLOCK, Each(scales)),
+                Tensor::To(x, y, _) => scalar::apply(x, y, bits, bit + i * BLOCK, Each(scales)),
             }
         }
     }
@@ -262,7 +290,7 @@ impl<T: Element> Tensor<'_, T> {
                         *y = select(*y);
                     }
                 }
-                Tensor::To(x, y) => {
+                Tensor::To(x, y, _) => {
                     if let (Some(&x), Some(y)) = (x.get(i * step), y.get_mut(i * step)) {
                         *y = select(x);
                     }
@@ -273,7 +301,7 @@ impl<T: Element> Tensor<'_, T> {
 
     fn clear(&mut self) {
         match self {
-            Tensor::InPlace(y) | Tensor::To(_, y) => y.fill(T::ZERO),
+            Tensor::InPlace(y) | Tensor::To(_, y, _) => y.fill(T::ZERO),
         }
     }
 
@@ -281,7 +309,7 @@ impl<T: Element> Tensor<'_, T> {
     pub(crate) fn scale(&mut self, scale: T::Scale) {
         match self {
             Tensor::InPlace(y) => y.iter_mut().for_each(|y| *y = y.scaled(scale)),
-            Tensor::To(x, y) => {
+            Tensor::To(x, y, _) => {
                 for (&x, y) in x.iter().zip(y.iter_mut()) {
                     *y = x.scaled(scale);
                 }
@@ -291,7 +319,7 @@ impl<T: Element> Tensor<'_, T> {
 
     /// Leaves `len` elements, `step` apart, as they are: nothing in place, a copy otherwise.
     pub(crate) fn keep(&mut self, (len, step): (usize, usize)) {
-        let Tensor::To(x, y) = self else { return };
+        let Tensor::To(x, y, _) = self else { return };
         if step == 1 && x.len() == len && y.len() == len {
             return y.copy_from_slice(x);
         }
@@ -302,7 +330,7 @@ impl<T: Element> Tensor<'_, T> {
 
     fn len(&self) -> usize {
         match self {
-            Tensor::InPlace(y) | Tensor::To(_, y) => y.len(),
+            Tensor::InPlace(y) | Tensor::To(_, y, _) => y.len(),
         }
     }
 }

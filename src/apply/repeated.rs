@@ -57,7 +57,7 @@ impl Repeated {
         mut visit: impl FnMut(Tensor<'_, T>, &[u64], usize),
     ) {
         const LINE: usize = 64;
-        let (Tensor::InPlace(y) | Tensor::To(_, y)) = &*tensor;
+        let (Tensor::InPlace(y) | Tensor::To(_, y, _)) = &*tensor;
         let head = y.as_ptr().align_offset(LINE);
         let head = if head < WORD_BITS { head.min(tensor.len()) } else { 0 };
         if head > 0 {

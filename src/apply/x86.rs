@@ -5,9 +5,10 @@
 #![allow(unsafe_code, reason = "vector instructions, loads and stores through pointers")]
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
 
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm_sfence};
 use core::ops::Range;
 
-use super::{BLOCK, BLOCKS, Factors, Runs, Tensor, transpose};
+use super::{BLOCK, BLOCKS, Factors, Runs, Stores, Tensor, transpose};
 use crate::bits::{self, Words};
 use crate::x86::X86;
 use crate::{Dropped, Element};
@@ -15,11 +16,16 @@ use crate::{Dropped, Element};
 /// The least number of elements that repays aligning stores.
 const LONG: usize = 1024;
 
+/// The bytes of a tensor that may lie in the first cache.
+const FIRST_CACHE: usize = 1 << 15;
+
+/// The least number of elements that repays streams and the fence after them.
+const STREAM: usize = 8192;
+
 /// Whether the tensor is copied, with vectors of 512 bits, and larger than the first cache: those of
 /// 256 bits then take 2 to 5 % less time (Zen 4; `apply` of the bench `floor`).
-pub(super) fn streams<V: Vector>(tensor: &Tensor<'_, V::Element>) -> bool {
-    const FIRST_CACHE: usize = 1 << 15;
-    size_of::<V>() > 32 && matches!(tensor, Tensor::To(_, y) if size_of_val(*y) > FIRST_CACHE)
+pub(super) fn is_long_copy<V: Vector>(tensor: &Tensor<'_, V::Element>) -> bool {
+    size_of::<V>() > 32 && matches!(tensor, Tensor::To(_, y, _) if size_of_val(*y) > FIRST_CACHE)
 }
 
 /// A vector of elements at one level, whose instructions all functions need.
@@ -33,11 +39,21 @@ pub(super) trait Vector: Copy {
     const LANES: usize;
     /// Whether parts of vectors are slower than a whole one more.
     const OVERLAPS: bool;
+    /// Whether loads are masked: processors do not see by themselves where those go on, and beyond
+    /// the first cache take a third more time (Zen 3).
+    const MASKS_LOADS: bool;
 
     /// # Safety
     ///
     /// `y` is valid for a write of `LANES` elements.
     unsafe fn store(self, y: *mut Self::Element);
+
+    /// The same past the caches.
+    ///
+    /// # Safety
+    ///
+    /// As for `store`; `y` is aligned to a vector, and a fence comes before anyone reads it.
+    unsafe fn stream(self, y: *mut Self::Element);
 
     /// The first `len` elements; the others are not touched.
     ///
@@ -204,10 +220,11 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
     bit: usize,
     scales: S,
 ) {
+    let fetch = V::MASKS_LOADS && tensor.len() * size_of::<V::Element>() > FIRST_CACHE;
     // From here on `x` and `y` are valid for `len` elements, and equal or apart.
-    let (x, y, len) = match tensor.part(range) {
-        Tensor::InPlace(y) => (y.as_ptr(), y.as_mut_ptr(), y.len()),
-        Tensor::To(x, y) => (x.as_ptr(), y.as_mut_ptr(), y.len()),
+    let (x, y, len, stores) = match tensor.part(range) {
+        Tensor::InPlace(y) => (y.as_ptr(), y.as_mut_ptr(), y.len(), Stores::Cached),
+        Tensor::To(x, y, stores) => (x.as_ptr(), y.as_mut_ptr(), y.len(), stores),
     };
     let mut start = 0;
     if S::ANYWHERE && len >= LONG {
@@ -233,16 +250,17 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
         None
     };
     let mut words = Words::new(bits, bit + start);
-    while start + BLOCK <= len {
-        // SAFETY: `BLOCK` elements are left, whole vectors; the instructions are there.
-        unsafe {
-            let word = V::word(words.next_word());
-            for i in 0..BLOCK / V::LANES {
-                let start = start + i * V::LANES;
-                V::select(x.add(start), word, i, scales.at(start)).store(y.add(start));
-            }
+    let whole = start..start + (len - start) / BLOCK * BLOCK;
+    start = whole.end;
+    let is_aligned = y.wrapping_add(whole.start).align_offset(size_of::<V>()) == 0;
+    // SAFETY: blocks are whole, and where they are streamed aligned; the instructions are there.
+    unsafe {
+        if stores == Stores::Streamed && whole.len() >= STREAM && is_aligned {
+            whole_blocks::<V, S, true>(x, y, whole, &mut words, scales, true);
+            _mm_sfence();
+        } else {
+            whole_blocks::<V, S, false>(x, y, whole, &mut words, scales, fetch);
         }
-        start += BLOCK;
     }
     if start == len {
         return;
@@ -269,12 +287,57 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
     }
 }
 
+/// The blocks in the range, with or without streams. `fetch` asks for what will be read soon.
+///
+/// # Safety
+///
+/// `x` and `y` are valid for the range, which has whole blocks, and equal or apart; there are scales
+/// for all. For streams `y` is aligned to a vector at the range's start, and a fence follows. The
+/// level's instructions are there.
+#[inline(always)]
+unsafe fn whole_blocks<V: Vector, S: Scales<V>, const STREAM: bool>(
+    x: *const V::Element,
+    y: *mut V::Element,
+    range: Range<usize>,
+    words: &mut Words<'_>,
+    scales: S,
+    fetch: bool,
+) {
+    const LINE: usize = 64;
+    /// How far ahead, in bytes.
+    const AHEAD: usize = 2048;
+    let mut start = range.start;
+    while start < range.end {
+        if fetch {
+            let ahead = x.wrapping_add(start).cast::<i8>().wrapping_add(AHEAD);
+            for line in 0..BLOCK * size_of::<V::Element>() / LINE {
+                // SAFETY: any address may be fetched; the instructions are there.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line * LINE)) };
+            }
+        }
+        // SAFETY: a block is left, whole vectors; the rest is the caller's.
+        unsafe {
+            let word = V::word(words.next_word());
+            for i in 0..BLOCK / V::LANES {
+                let start = start + i * V::LANES;
+                let vector = V::select(x.add(start), word, i, scales.at(start));
+                if STREAM {
+                    vector.stream(y.add(start));
+                } else {
+                    vector.store(y.add(start));
+                }
+            }
+        }
+        start += BLOCK;
+    }
+}
+
 /// Functions that any code may call, as the token proves the instructions.
 macro_rules! kernel {
     ($name:ident: $element:ty, $scale:ty, $avx2:ty, $avx512:ty) => {
         pub(super) mod $name {
             use super::*;
-            use crate::apply::x86::{apply_groups as groups, apply_runs as runs, streams};
+            use crate::apply::x86::{apply_groups as groups, apply_runs as runs, is_long_copy};
 
             kernel!(@level apply: runs; $element, $avx2, $avx512;
                 bits: &[u64], bit: usize, which: Runs, factors: Factors<'_, $scale>);
@@ -306,7 +369,7 @@ macro_rules! kernel {
 
             match x86 {
                 // SAFETY: the token proves the instructions.
-                X86::Avx512(_) if !streams::<$avx512>(tensor) => unsafe { avx512(tensor, $($argument),*) },
+                X86::Avx512(_) if !is_long_copy::<$avx512>(tensor) => unsafe { avx512(tensor, $($argument),*) },
                 // SAFETY: the token proves the instructions.
                 _ => unsafe { avx2(tensor, $($argument),*) },
             }
@@ -338,4 +401,53 @@ pub(super) fn turn(
     let _avx2 = x86.avx2();
     // SAFETY: the token proves the instructions.
     unsafe { avx2(bits, first, channels, turned) }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate alloc;
+
+    use alloc::vec;
+
+    use super::*;
+    use crate::Backend;
+    use crate::apply::Stores;
+    use crate::backend::Level;
+
+    /// Streams, which tensors take that tests do not have, write what stores write: from every place
+    /// in a line, with and without a rest, one scale and several.
+    fn streams_store<T: Element + PartialEq + core::fmt::Debug>(convert: impl Fn(u16) -> T)
+    where
+        T::Scale: From<u16>,
+    {
+        let x: vec::Vec<T> = (0..STREAM + 200).map(|i| convert(i as u16)).collect();
+        let bits: vec::Vec<u64> =
+            (0..200_u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) & (i << 58)).collect();
+        let scales = vec![core::array::from_fn(|i| T::Scale::from(1 + i as u16)); STREAM / 32];
+        for backend in [Backend::Avx2, Backend::Avx512].into_iter().filter(|b| b.is_available()) {
+            for (offset, len, bit) in (0..34).map(|i| (i, STREAM + 5 * i - 20, 7 * i)) {
+                for factors in [Factors::One(T::Scale::from(3)), Factors::Each(&scales)] {
+                    let [stored, streamed] = [Stores::Cached, Stores::Streamed].map(|stores| {
+                        let mut y = vec![convert(9); offset + len + 1];
+                        let (from, to) = (&x[offset..offset + len], &mut y[offset..offset + len]);
+                        let level = Level::of(Some(backend));
+                        Tensor::To(from, to, stores).apply(level, &bits, bit, factors);
+                        y
+                    });
+                    assert_eq!(stored, streamed, "{backend} {offset} {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn streams_store_what_stores_do() {
+        streams_store::<f32>(f32::from);
+        streams_store::<f64>(f64::from);
+        #[cfg(feature = "half")]
+        {
+            streams_store(|i| ::half::bf16::from_f32_const(f32::from(i)));
+            streams_store(|i| ::half::f16::from_f32_const(f32::from(i)));
+        }
+    }
 }

@@ -55,7 +55,7 @@ macro_rules! kept_lanes {
 macro_rules! avx2 {
     (
         $vector:ident, $float:ident, $int:ident, $lanes:literal, $groups:literal,
-        $store:ident, $maskload:ident, $maskstore:ident, $load:ident,
+        $store:ident, $stream:ident, $maskload:ident, $maskstore:ident, $load:ident,
         $splat:ident, $splat_int:ident, $shl:ident, $mul:ident
     ) => {
         impl Vector for $vector {
@@ -65,11 +65,18 @@ macro_rules! avx2 {
             type Word = [__m256i; 64 / $int::BITS as usize];
             const LANES: usize = $lanes;
             const OVERLAPS: bool = true;
+            const MASKS_LOADS: bool = true;
 
             #[inline(always)]
             unsafe fn store(self, y: *mut $float) {
                 // SAFETY: the caller's.
                 unsafe { $store(y, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn stream(self, y: *mut $float) {
+                // SAFETY: the caller's.
+                unsafe { $stream(y, self) }
             }
 
             #[inline(always)]
@@ -133,6 +140,7 @@ avx2!(
     8,
     4,
     _mm256_storeu_ps,
+    _mm256_stream_ps,
     _mm256_maskload_ps,
     _mm256_maskstore_ps,
     _mm256_loadu_ps,
@@ -148,6 +156,7 @@ avx2!(
     4,
     16,
     _mm256_storeu_pd,
+    _mm256_stream_pd,
     _mm256_maskload_pd,
     _mm256_maskstore_pd,
     _mm256_loadu_pd,
@@ -160,7 +169,7 @@ avx2!(
 /// Floats under AVX-512.
 macro_rules! avx512 {
     (
-        $vector:ident, $float:ident, $mask:ident, $lanes:literal, $load:ident, $store:ident,
+        $vector:ident, $float:ident, $mask:ident, $lanes:literal, $load:ident, $store:ident, $stream:ident,
         $maskload:ident, $maskstore:ident, $splat:ident, $mul:ident
     ) => {
         impl Vector for $vector {
@@ -170,11 +179,18 @@ macro_rules! avx512 {
             type Word = u64;
             const LANES: usize = $lanes;
             const OVERLAPS: bool = false;
+            const MASKS_LOADS: bool = false;
 
             #[inline(always)]
             unsafe fn store(self, y: *mut $float) {
                 // SAFETY: the caller's.
                 unsafe { $store(y, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn stream(self, y: *mut $float) {
+                // SAFETY: the caller's.
+                unsafe { $stream(y, self) }
             }
 
             #[inline(always)]
@@ -231,6 +247,7 @@ avx512!(
     16,
     _mm512_loadu_ps,
     _mm512_storeu_ps,
+    _mm512_stream_ps,
     _mm512_maskz_loadu_ps,
     _mm512_mask_storeu_ps,
     _mm512_set1_ps,
@@ -243,6 +260,7 @@ avx512!(
     8,
     _mm512_loadu_pd,
     _mm512_storeu_pd,
+    _mm512_stream_pd,
     _mm512_maskz_loadu_pd,
     _mm512_mask_storeu_pd,
     _mm512_set1_pd,

@@ -96,11 +96,18 @@ impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
     type Word = u64;
     const LANES: usize = LANES;
     const OVERLAPS: bool = true;
+    const MASKS_LOADS: bool = false;
 
     #[inline(always)]
     unsafe fn store(self, y: *mut T) {
         // SAFETY: the caller's.
         unsafe { _mm256_storeu_si256(y.cast(), self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn stream(self, y: *mut T) {
+        // SAFETY: the caller's.
+        unsafe { _mm256_stream_si256(y.cast(), self.0) }
     }
 
     #[inline(always)]

@@ -187,10 +187,10 @@ fn split<T>(tensor: Tensor<'_, T>, middle: usize) -> (Tensor<'_, T>, Tensor<'_, 
             let (first, second) = y.split_at_mut(middle.min(y.len()));
             (Tensor::InPlace(first), Tensor::InPlace(second))
         }
-        Tensor::To(x, y) => {
+        Tensor::To(x, y, stores) => {
             let (x_first, x_second) = x.split_at(middle.min(x.len()));
             let (y_first, y_second) = y.split_at_mut(middle.min(y.len()));
-            (Tensor::To(x_first, y_first), Tensor::To(x_second, y_second))
+            (Tensor::To(x_first, y_first, stores), Tensor::To(x_second, y_second, stores))
         }
     }
 }

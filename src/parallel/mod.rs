@@ -237,7 +237,7 @@ impl Parallel<'_> {
             let batch = batch.finest();
             let count =
                 batch.cut(self.part(self.plan.len()), Tensor::InPlace(x), &|shard, tensor| {
-                    let (Tensor::InPlace(y) | Tensor::To(_, y)) = tensor;
+                    let (Tensor::InPlace(y) | Tensor::To(_, y, _)) = tensor;
                     shard.for_each_tile(|units, bits| {
                         shard.plan.for_each_dropped_run(bits, units, |run| fill(y, run, zero));
                     })
