@@ -169,7 +169,11 @@ fn join_end(
 ///
 /// Such loops are over one lane of all arrays at a time, which compilers turn into vectors reliably.
 #[inline(always)]
-fn maxima<const LANES: usize, const TAPS: usize>(from: &[u8], at: [usize; TAPS], to: &mut [u8]) {
+pub(super) fn maxima<const LANES: usize, const TAPS: usize>(
+    from: &[u8],
+    at: [usize; TAPS],
+    to: &mut [u8],
+) {
     if to.len() >= LANES {
         chunks::<LANES, TAPS>(from, at, to);
     } else if to.len() >= FEW {

@@ -11,7 +11,7 @@
 //! short for vectors. There are four such loops, bits and bytes, up and down; a backend says how
 //! wide their steps are. One line without borders, as masks of the region `Valid` are, has a loop of
 //! its own: bits, up. Longer lines of bytes have theirs, without masks, in `beside` and `line`; there
-//! windows grow fourfold.
+//! windows grow fourfold. Columns of large maps of bytes are read from the source, in `columns`.
 
 use core::ops::Range;
 
@@ -23,6 +23,7 @@ use crate::{Alignment, Backend, BlockSize, Error, Map, bits};
 
 mod beside;
 mod bytes;
+mod columns;
 mod line;
 mod scalar;
 mod simd;
@@ -315,6 +316,11 @@ impl Dilation {
     /// Spreads bytes; those of the source first replace what the maps hold.
     fn spread_bytes(&self, source: Option<&[u8]>, maps: &mut [u8], axes: &[usize]) {
         let level = Level::of(self.backend);
+        if let Some(source) = source
+            && self.spread_columns(level, source, maps)
+        {
+            return self.spread_bytes(None, maps, &[0]);
+        }
         self.for_each_tile(maps.len(), TILE_BYTES, axes, |range, axis| {
             let source =
                 source.filter(|_| axis == WIDTH).and_then(|source| source.get(range.clone()));
@@ -322,6 +328,33 @@ impl Dilation {
                 spread_bytes(level, source, part, &self.axis(axis));
             }
         });
+    }
+
+    /// Spreads bytes along columns from a source, and then along rows, or returns false where that
+    /// does not pay.
+    fn spread_columns(&self, level: Level, source: &[u8], maps: &mut [u8]) -> bool {
+        let (columns, rows) = (self.axis(1), self.axis(WIDTH));
+        let pays = columns.period >= columns::LARGE && columns::are_few(&columns);
+        if matches!(level, Level::Scalar) || !pays {
+            return false;
+        }
+        let step = (TILE_BYTES / columns.stride).max(1);
+        let slices = source.chunks_exact(columns.period);
+        for (slice, maps) in slices.zip(maps.chunks_exact_mut(columns.period)) {
+            let mut row = 0;
+            for part in maps.chunks_mut(step * columns.stride) {
+                let next = row + part.len() / columns.stride;
+                match level {
+                    Level::Scalar => {}
+                    Level::Simd(_) => simd::spread_columns(slice, row..next, part, &columns),
+                    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+                    Level::X86(x86) => x86::spread_columns(x86, slice, row..next, part, &columns),
+                }
+                spread_bytes(level, None, part, &rows);
+                row = next;
+            }
+        }
+        true
     }
 
     /// Spreads the first `len` bits, whole maps, along rows.

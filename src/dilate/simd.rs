@@ -6,7 +6,7 @@ use core::ops::Range;
 use wide::u64x4;
 
 use super::beside::{self, Beside, ROOM};
-use super::{Axis, bytes, line, scalar, words};
+use super::{Axis, bytes, columns, line, scalar, words};
 use crate::bits::{Span, WORD_BITS};
 
 const LANES: usize = 4;
@@ -24,6 +24,11 @@ pub(super) fn spread_bytes(bytes: &mut [u8], axis: &Axis) {
 /// Spreads bytes within lines; those of the source replace them before.
 pub(super) fn spread_beside(source: Option<&[u8]>, lines: &mut [u8], beside: &Beside) {
     beside::spread::<64, ROOM>(source, lines, beside);
+}
+
+/// Spreads bytes along columns, from a map to some of its rows.
+pub(super) fn spread_columns(map: &[u8], rows: Range<usize>, to: &mut [u8], axis: &Axis) {
+    columns::spread::<64>(map, rows, to, axis);
 }
 
 /// Spreads bytes of one line.

@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use super::beside::{self, Beside, ROOM};
-use super::{Axis, bytes, line, scalar, words};
+use super::{Axis, bytes, columns, line, scalar, words};
 use crate::bits::{Span, WORD_BITS};
 use crate::x86::X86;
 
@@ -64,6 +64,11 @@ bytes! {
     /// Spreads bytes within lines; those of the source replace them before.
     spread_beside(source: Option<&[u8]>, lines: &mut [u8], beside: &Beside),
     beside::spread::<128, ROOM>
+}
+bytes! {
+    /// Spreads bytes along columns, from a map to some of its rows.
+    spread_columns(map: &[u8], rows: Range<usize>, to: &mut [u8], axis: &Axis),
+    columns::spread::<128>
 }
 bytes! {
     /// Spreads bytes of one line.

@@ -171,6 +171,16 @@ fn large_maps() {
     }
 }
 
+/// Windows of few rows, which are read from the source: more rows and fewer than the map has.
+#[test]
+fn columns_of_large_maps() {
+    for (case, size) in [[1, 1100, 1024], [2, 513, 2051], [1, 5, 300_000]].into_iter().enumerate() {
+        for height in 2..=9 {
+            check_sparse(size, [2, height, 3], 1, case + height);
+        }
+    }
+}
+
 /// Lines around the lengths from which they are spread in other ways: in a room of 1 or 8 KiB, where
 /// they lie, or together, and several tiles of them. Dense values, so that each border shows.
 #[test]
