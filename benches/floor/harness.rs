@@ -38,7 +38,7 @@ pub(crate) struct Candidate<'c, B> {
     pub(crate) backend: &'static str,
     /// Prepares the buffers, carries the operation out and returns the seconds of the latter.
     pub(crate) run: Box<dyn FnMut(&mut B) -> f64 + 'c>,
-    /// Returns the seconds of the floor on the same buffers.
+    /// Prepares the buffers in the same way and returns the seconds of the floor.
     pub(crate) floor: Option<fn(&mut B) -> f64>,
 }
 
@@ -75,24 +75,26 @@ impl Group<'_> {
         while results[0].len() < least || !settings.testing && start.elapsed() < settings.budget {
             for (candidate, results) in candidates.iter_mut().zip(&mut results) {
                 let own: f64 = (0..repeats).map(|_| (candidate.run)(buffers)).sum();
-                let ratio = candidate
-                    .floor
-                    .map_or(0.0, |floor| own / (0..repeats).map(|_| floor(buffers)).sum::<f64>());
-                results.push((own / (repeats * self.len) as f64 * self.unit, ratio));
+                let floor: Option<f64> =
+                    candidate.floor.map(|floor| (0..repeats).map(|_| floor(buffers)).sum());
+                let each = |time: f64| time / (repeats * self.len) as f64 * self.unit;
+                let ratio = floor.map_or(0.0, |floor| own / floor);
+                results.push((each(own), floor.map_or(0.0, each), ratio));
             }
         }
         for (candidate, results) in candidates.iter().zip(&mut results) {
             let fastest = results.iter().map(|r| r.0).fold(f64::INFINITY, f64::min);
-            results.sort_by(|a, b| a.1.total_cmp(&b.1));
+            let floor = results.iter().map(|r| r.1).fold(f64::INFINITY, f64::min);
+            results.sort_by(|a, b| a.2.total_cmp(&b.2));
             println!(
-                "{},{},{},{},{},{fastest:.4},{:.2},{:.2}",
+                "{},{},{},{},{},{fastest:.4},{floor:.4},{:.2},{:.2}",
                 candidate.operation,
                 self.shape,
                 self.block,
                 self.p,
                 candidate.backend,
-                results[0].1,
-                results[results.len() / 2].1
+                results[0].2,
+                results[results.len() / 2].2
             );
         }
     }
@@ -121,7 +123,7 @@ pub(crate) fn print_header() {
         output("git", &["describe", "--always", "--dirty", "--exclude=*"]),
         Backend::detect(),
     );
-    println!("operation,shape,block,p,backend,ns_per_element,ratio_min,ratio_median");
+    println!("operation,shape,block,p,backend,ns_per_element,floor_ns,ratio_min,ratio_median");
 }
 
 fn cpu() -> String {

@@ -169,14 +169,40 @@ const OF_LARGE: [&str; 5] =
 fn floor<T: Number>(kind: Floor) -> fn(&mut Buffers<T>) -> f64 {
     match kind {
         Floor::InPlace => |buffers| {
+            warm(Floor::InPlace, buffers);
             // Not known to the compiler, and exact: other factors run into infinity or denormals.
             let factor = black_box(1.0_f32);
             let x = black_box(&mut buffers.x);
             time(|| x.iter_mut().for_each(|x| *x = x.times(factor)))
         },
-        Floor::Copy => {
-            |buffers| time(|| black_box(&mut buffers.y).copy_from_slice(black_box(&buffers.x)))
-        }
+        Floor::Copy => |buffers| {
+            warm(Floor::Copy, buffers);
+            time(|| black_box(&mut buffers.y).copy_from_slice(black_box(&buffers.x)))
+        },
+    }
+}
+
+/// Zeros must not pile up, and what an operation and its floor touch is as warm for the one as for the
+/// other.
+fn warm<T: Number>(kind: Floor, buffers: &mut Buffers<T>) {
+    buffers.x.fill(T::ONE);
+    if let Floor::Copy = kind {
+        black_box(&mut buffers.y).copy_from_slice(&buffers.x);
+    }
+}
+
+/// `y = x * c` in a plain loop: what the copy costs where the processor has to calculate.
+fn scaled_copy<T: Number>() -> Candidate<'static, Buffers<T>> {
+    Candidate {
+        operation: "scaled copy",
+        backend: "floor",
+        run: Box::new(|b| {
+            warm(Floor::Copy, b);
+            let factor = black_box(1.0_f32);
+            let (x, y) = (black_box(&b.x), black_box(&mut b.y));
+            time(|| y.iter_mut().zip(x).for_each(|(y, x)| *y = x.times(factor)))
+        }),
+        floor: Some(floor(Floor::Copy)),
     }
 }
 
@@ -214,16 +240,14 @@ fn bench<T: Number>(settings: &Settings, problem: &Problem) {
                 operation,
                 backend: plan.backend().name(),
                 run: Box::new(move |b: &mut Buffers<T>| {
-                    // Zeros must not pile up, and what the operation and its floor touch is as warm
-                    // for the one as for the other.
-                    b.x.fill(T::ONE);
-                    if let Floor::Copy = kind {
-                        black_box(&mut b.y).copy_from_slice(&b.x);
-                    }
+                    warm(kind, b);
                     time(|| body(plan, b))
                 }),
                 floor: Some(floor(kind)),
             });
+        }
+        if operation == "forward" {
+            candidates.push(scaled_copy());
         }
         #[cfg(feature = "rayon")]
         if operation == FORWARD && len > 1 << 16 {

@@ -19,17 +19,18 @@ struct Row {
     /// `operation,shape,block,p,backend`.
     key: String,
     time: f64,
+    floor: f64,
     ratio: f64,
 }
 
 /// The mean of two runs.
 #[derive(Clone, Copy)]
 pub(crate) struct Figure {
-    /// Nanoseconds per element; microseconds for a plan.
+    /// The least nanoseconds per element; microseconds for a plan.
     pub(crate) time: f64,
     /// The median ratio to the floor; 0 where there is none.
     pub(crate) ratio: f64,
-    /// The floor's own time.
+    /// The floor's own least time.
     pub(crate) floor: f64,
 }
 
@@ -68,7 +69,7 @@ impl Records {
         }
         // Backends are listed from the slowest to the fastest.
         let backends = run.rows.iter().rev().filter_map(|row| row.key.rsplit(',').next());
-        backends.into_iter().find(|&name| name != "plain").unwrap_or("simd")
+        backends.into_iter().find(|&name| !["plain", "floor"].contains(&name)).unwrap_or("simd")
     }
 
     /// Returns the mean of both runs, or nothing if one of them lacks the row.
@@ -83,8 +84,7 @@ impl Records {
         let key = format!("{operation},{shape},{block},{p},{backend}");
         let find = |run: &Run| {
             let row = run.rows.iter().find(|row| row.key == key)?;
-            let floor = if row.ratio > 0.0 { row.time / row.ratio } else { 0.0 };
-            Some([row.time, row.ratio, floor])
+            Some([row.time, row.ratio, row.floor])
         };
         let (a, b) = (find(&self.runs[0])?, find(&self.runs[1])?);
         let mean = |i: usize| (a[i] + b[i]) / 2.0;
@@ -104,14 +104,16 @@ impl Run {
         }
         let row = |line: &str| {
             // From the end: the ratios and the time are numbers, what is before them is the key.
-            let mut fields = line.rsplitn(4, ',');
+            let mut fields = line.rsplitn(5, ',');
             let ratio = fields.next()?.parse().ok()?;
-            let time = fields.nth(1)?.parse().ok()?;
-            Some(Row { key: fields.next()?.to_string(), time, ratio })
+            let floor = fields.nth(1)?.parse().ok()?;
+            let time = fields.next()?.parse().ok()?;
+            Some(Row { key: fields.next()?.to_string(), time, floor, ratio })
         };
         let rows = lines.map(|line| row(line).ok_or_else(|| format!("{name}: bad row {line}")));
         Ok(Self { header: header.to_string(), rows: rows.collect::<Result<_, _>>()? })
     }
 }
 
-const COLUMNS: &str = "operation,shape,block,p,backend,ns_per_element,ratio_min,ratio_median";
+const COLUMNS: &str =
+    "operation,shape,block,p,backend,ns_per_element,floor_ns,ratio_min,ratio_median";

@@ -34,7 +34,7 @@ const VARIANTS: [Tensor; 14] = [
 const FORWARD: &str = "forward in place";
 
 /// The columns: title, operation, backend (the default one if empty).
-const COLUMNS: [(&str, &str, &str); 10] = [
+const COLUMNS: [(&str, &str, &str); 11] = [
     ("forward in place", FORWARD, ""),
     ("`rayon`", FORWARD, "rayon"),
     ("`simd`", FORWARD, "simd"),
@@ -42,6 +42,7 @@ const COLUMNS: [(&str, &str, &str); 10] = [
     ("plain", FORWARD, "plain"),
     ("no mask buffer", "forward in place no mask", ""),
     ("forward to `y`", "forward", ""),
+    ("`y = x * c`", "scaled copy", "floor"),
     ("backward in place", "backward in place", ""),
     ("drop only", "drop only", ""),
     ("mask alone", "mask", ""),
@@ -65,7 +66,9 @@ pub(crate) fn section(records: &Records) -> String {
         "One thread, p = .1 unless said otherwise, `f32` unless said otherwise. A cell reads \
          ratio × floor: the median ratio to the memory floor of the same round (in place \
          `x *= c`, for `half` types their own loop, to `y` a copy) times that floor in \
-         nanoseconds per element, as the mean of two runs. Columns without a backend's name are \
+         nanoseconds per element, the fastest, as the mean of two runs. A copy of a small tensor is \
+         no work of the processor's units but of its microcode; `y = x * c`, a plain loop, says what \
+         calculating costs there. Columns without a backend's name are \
          the default backend, here `{backend}`. The next four columns are the forward pass in \
          place on all threads of the machine, by the portable backends, and by a plain implementation in two passes (draw a mask \
          of bytes; multiply), `benches/floor/plain.rs`."
