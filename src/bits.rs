@@ -39,6 +39,7 @@ pub(crate) fn load_low<const N: usize>(words: &[u64], bit: usize) -> u64 {
 }
 
 /// The words from any bit on, one after another; bits past the slice are 0.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 #[derive(Clone, Debug)]
 pub(crate) struct Words<'w> {
     rest: core::slice::Iter<'w, u64>,
@@ -46,6 +47,7 @@ pub(crate) struct Words<'w> {
     shift: usize,
 }
 
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 impl<'w> Words<'w> {
     #[inline]
     pub(crate) fn new(words: &'w [u64], bit: usize) -> Self {
@@ -142,12 +144,11 @@ impl<const N: usize> Pattern<N> {
     #[inline(always)]
     pub(crate) fn set(&self, words: &mut [u64], bit: usize) {
         let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
-        let rest = words.get_mut(index..).unwrap_or_default();
-        match rest.first_chunk_mut::<N>() {
+        match words.get_mut(index..).and_then(<[u64]>::first_chunk_mut::<N>) {
             Some(words) => {
                 words.iter_mut().zip(self.shifted(shift)).for_each(|(word, bits)| *word |= bits);
             }
-            None => self.set_last(rest, shift),
+            None => self.set_last(words.get_mut(index..).unwrap_or_default(), shift),
         }
     }
 

@@ -3,8 +3,7 @@
 //! is left over goes by four, two and one, as rows of maps are short.
 
 use super::BLOCK;
-use crate::Element;
-use crate::bits::Words;
+use crate::{Element, bits};
 
 const LANES: usize = 8;
 
@@ -53,9 +52,8 @@ pub(super) fn apply<T: Element>(
     bit: usize,
     scales: impl Scales<T>,
 ) {
-    let mut words = Words::new(bits, bit);
-    for (mut x, mut y) in x.chunks(BLOCK).zip(y.chunks_mut(BLOCK)) {
-        let mut word = words.next_word();
+    for (block, (mut x, mut y)) in x.chunks(BLOCK).zip(y.chunks_mut(BLOCK)).enumerate() {
+        let mut word = bits::load(bits, bit + block * BLOCK);
         let mut at = 0;
         (x, y) = lanes::<T, LANES>(x, y, &mut word, scales, &mut at);
         (x, y) = lanes::<T, 4>(x, y, &mut word, scales, &mut at);
@@ -71,9 +69,8 @@ pub(super) fn apply_in_place<T: Element>(
     bit: usize,
     scales: impl Scales<T>,
 ) {
-    let mut words = Words::new(bits, bit);
-    for mut y in y.chunks_mut(BLOCK) {
-        let mut word = words.next_word();
+    for (block, mut y) in y.chunks_mut(BLOCK).enumerate() {
+        let mut word = bits::load(bits, bit + block * BLOCK);
         let mut at = 0;
         y = lanes_in_place::<T, LANES>(y, &mut word, scales, &mut at);
         y = lanes_in_place::<T, 4>(y, &mut word, scales, &mut at);

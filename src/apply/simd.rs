@@ -8,33 +8,32 @@ use super::BLOCK;
 use super::scalar::{self, One};
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use super::{Factors, Runs, Tensor};
-use crate::Element;
-use crate::bits::Words;
 use crate::element::arithmetic::Ratio;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use crate::x86::X86;
+use crate::{Element, bits};
 
 /// `y = bit ? 0 : x * scale`, element `i` with bit `bit + i`.
 pub(super) fn apply<T: Element>(x: &[T], y: &mut [T], bits: &[u64], bit: usize, scale: T::Scale) {
     let (x_blocks, x_rest) = x.as_chunks();
     let (y_blocks, y_rest) = y.as_chunks_mut();
-    let rest = bit + x_blocks.len() * BLOCK;
-    let mut words = Words::new(bits, bit);
+    let mut at = bit;
     for (x, y) in x_blocks.iter().zip(y_blocks) {
-        T::apply(x, y, words.next_word(), scale);
+        T::apply(x, y, bits::load(bits, at), scale);
+        at += BLOCK;
     }
-    scalar::apply(x_rest, y_rest, bits, rest, One(scale));
+    scalar::apply(x_rest, y_rest, bits, at, One(scale));
 }
 
 /// The same with `x` and `y` in one buffer.
 pub(super) fn apply_in_place<T: Element>(y: &mut [T], bits: &[u64], bit: usize, scale: T::Scale) {
-    let (y_blocks, y_rest) = y.as_chunks_mut();
-    let rest = bit + y_blocks.len() * BLOCK;
-    let mut words = Words::new(bits, bit);
-    for y in y_blocks {
-        T::apply_in_place(y, words.next_word(), scale);
+    let (blocks, rest) = y.as_chunks_mut();
+    let mut at = bit;
+    for y in blocks {
+        T::apply_in_place(y, bits::load(bits, at), scale);
+        at += BLOCK;
     }
-    scalar::apply_in_place(y_rest, bits, rest, One(scale));
+    scalar::apply_in_place(rest, bits, at, One(scale));
 }
 
 /// A block of elements with their bits in one word.

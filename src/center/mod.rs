@@ -216,16 +216,9 @@ impl Divisor {
     #[inline(always)]
     fn quotient(self, dividend: usize) -> usize {
         if self.reciprocal == 0 {
-            return self.divided(dividend);
+            return dividend / self.divisor;
         }
         ((self.reciprocal as u64 * dividend as u64) >> self.shift) as usize
-    }
-
-    /// Apart, as the instruction would take registers from the loops around it.
-    #[cold]
-    #[inline(never)]
-    fn divided(self, dividend: usize) -> usize {
-        dividend / self.divisor
     }
 
     /// Returns quotient and remainder.
