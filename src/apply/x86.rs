@@ -256,9 +256,10 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
     // SAFETY: blocks are whole, and where they are streamed aligned; the instructions are there.
     unsafe {
         if stores == Stores::Streamed && whole.len() >= STREAM && is_aligned {
-            whole_blocks::<V, S, true>(x, y, whole, &mut words, scales, true);
+            whole_blocks::<V, S, true>(x, y, whole, &mut words, scales, [true, false]);
             _mm_sfence();
         } else {
+            let fetch = [fetch, fetch && !core::ptr::eq(x, y)];
             whole_blocks::<V, S, false>(x, y, whole, &mut words, scales, fetch);
         }
     }
@@ -287,7 +288,8 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
     }
 }
 
-/// The blocks in the range, with or without streams. `fetch` asks for what will be read soon.
+/// The blocks in the range, with or without streams. `fetch` asks for what will be read soon, and for
+/// what will be written.
 ///
 /// # Safety
 ///
@@ -301,15 +303,15 @@ unsafe fn whole_blocks<V: Vector, S: Scales<V>, const STREAM: bool>(
     range: Range<usize>,
     words: &mut Words<'_>,
     scales: S,
-    fetch: bool,
+    fetch: [bool; 2],
 ) {
     const LINE: usize = 64;
     /// How far ahead, in bytes.
     const AHEAD: usize = 2048;
     let mut start = range.start;
     while start < range.end {
-        if fetch {
-            let ahead = x.wrapping_add(start).cast::<i8>().wrapping_add(AHEAD);
+        for (part, _) in [x, y.cast_const()].into_iter().zip(fetch).filter(|&(_, fetch)| fetch) {
+            let ahead = part.wrapping_add(start).cast::<i8>().wrapping_add(AHEAD);
             for line in 0..BLOCK * size_of::<V::Element>() / LINE {
                 // SAFETY: any address may be fetched; the instructions are there.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line * LINE)) };
