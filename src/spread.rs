@@ -214,7 +214,8 @@ impl Plan {
                 let start = first + sample * self.rows.sample + run.start * self.rows.channel;
                 let mut elements = tensor.from(start);
                 if self.rows.channels_adjacent(channels) {
-                    elements.apply_rows(tile.bits, bit, (len, channels, self.rows.step), factors);
+                    let rows = (len, channels, self.rows.step);
+                    elements.apply_rows(self.level(), tile.bits, bit, rows, factors);
                 } else if self.rows.step == 1 {
                     let bit_step = if shared { 0 } else { plane_bits };
                     let runs = Runs { count: run.len(), len, step: self.rows.channel, bit_step };

@@ -248,6 +248,7 @@ impl<T: Element> Tensor<'_, T> {
     /// `step` elements apart.
     pub(crate) fn apply_rows(
         &mut self,
+        level: Level,
         bits: &[u64],
         bit: usize,
         (rows, row, step): (usize, usize, usize),
@@ -266,7 +267,7 @@ impl<T: Element> Tensor<'_, T> {
             if dropped {
                 part.clear();
             } else if let Some(scale) = factors.of(start) {
-                part.scale(scale);
+                part.scale(level, scale);
             }
             start = end;
         }
@@ -306,7 +307,15 @@ impl<T: Element> Tensor<'_, T> {
     }
 
     /// Multiplies every element.
-    pub(crate) fn scale(&mut self, scale: T::Scale) {
+    fn scale(&mut self, level: Level, scale: T::Scale) {
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        if let Level::X86(_) = level
+            && self.len() >= BLOCK
+        {
+            // Without bits nothing is dropped.
+            return self.apply(level, &[], 0, Factors::One(scale));
+        }
+        let _ = level;
         match self {
             Tensor::InPlace(y) => y.iter_mut().for_each(|y| *y = y.scaled(scale)),
             Tensor::To(x, y, _) => {
