@@ -58,6 +58,7 @@ impl Plan {
         let tile = Tile { bits, first: units.start };
         let line = self.is_line();
         let size = self.group_planes() * self.plane();
+        // The scale of a single group is that of all.
         let scales = match scales {
             Scales::PerGroup if units.len() == size && size > 0 => {
                 Scales::One(self.group_scale::<T>(tile, units.start / size))

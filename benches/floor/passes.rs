@@ -261,7 +261,7 @@ fn bench<T: Number>(settings: &Settings, problem: &Problem) {
                 operation,
                 backend: "plain",
                 run: Box::new(move |b| {
-                    b.x.fill(T::ONE);
+                    warm(kind, b);
                     time(|| {
                         black_box(plain.forward_in_place(black_box(&mut b.x)));
                     })

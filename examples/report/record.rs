@@ -103,7 +103,7 @@ impl Run {
             return Err(format!("{name}: the columns are not {COLUMNS}").into());
         }
         let row = |line: &str| {
-            // From the end: the ratios and the time are numbers, what is before them is the key.
+            // From the end: the ratios and the times are numbers, what is before them is the key.
             let mut fields = line.rsplitn(5, ',');
             let ratio = fields.next()?.parse().ok()?;
             let floor = fields.nth(1)?.parse().ok()?;

@@ -66,8 +66,8 @@ pub(crate) fn section(records: &Records) -> String {
         "One thread, p = .1 unless said otherwise, `f32` unless said otherwise. A cell reads \
          ratio × floor: the median ratio to the memory floor of the same round (in place \
          `x *= c`, for `half` types their own loop, to `y` a copy) times that floor in \
-         nanoseconds per element, the fastest, as the mean of two runs. A copy of a small tensor is \
-         no work of the processor's units but of its microcode; `y = x * c`, a plain loop, says what \
+         nanoseconds per element, the fastest, as the mean of two runs. C libraries may copy \
+         small tensors by one instruction of microcode; `y = x * c`, a plain loop, says what \
          calculating costs there. Columns without a backend's name are \
          the default backend, here `{backend}`. The next four columns are the forward pass in \
          place on all threads of the machine, by the portable backends, and by a plain implementation in two passes (draw a mask \

@@ -4,20 +4,45 @@
 
 use core::ops::Range;
 
-use super::Axis;
 use super::beside::{LEAST, maxima};
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use super::x86;
+use super::{Axis, Dilation, TILE_BYTES, WIDTH, simd, spread_bytes};
+use crate::backend::Level;
 
 /// The bytes of a map that repay it: those of a second cache. Smaller maps stay there when they are
 /// passed over once more, with fewer loads (`dilate bytes` of the bench `floor`).
-pub(super) const LARGE: usize = 1 << 20;
+const LARGE: usize = 1 << 20;
 
 /// The most rows of a window.
 const TAPS: usize = 8;
 
-/// Whether windows are small enough, and rows long enough.
-pub(super) const fn are_few(axis: &Axis) -> bool {
-    let others = axis.before + axis.after;
-    0 < others && others < TAPS && axis.stride >= LEAST
+impl Dilation {
+    /// Spreads bytes along columns from a source, and then along rows, or returns false where that
+    /// does not pay: for small maps, large windows, short rows, and without vectors.
+    pub(super) fn spread_columns(&self, level: Level, source: &[u8], maps: &mut [u8]) -> bool {
+        let (columns, rows) = (self.axis(1), self.axis(WIDTH));
+        let Axis { stride, period, before, after } = columns;
+        let pays = period >= LARGE && (1..TAPS).contains(&(before + after)) && stride >= LEAST;
+        if matches!(level, Level::Scalar) || !pays {
+            return false;
+        }
+        for (map, to) in source.chunks_exact(period).zip(maps.chunks_exact_mut(period)) {
+            let mut row = 0;
+            for part in to.chunks_mut((TILE_BYTES / stride).max(1) * stride) {
+                let next = row + part.len() / stride;
+                match level {
+                    Level::Scalar => {}
+                    Level::Simd(_) => simd::spread_columns(map, row..next, part, &columns),
+                    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+                    Level::X86(x86) => x86::spread_columns(x86, map, row..next, part, &columns),
+                }
+                spread_bytes(level, None, part, &rows);
+                row = next;
+            }
+        }
+        true
+    }
 }
 
 /// Writes these rows of a map, of which there must be few in a window.

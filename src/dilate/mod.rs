@@ -330,33 +330,6 @@ impl Dilation {
         });
     }
 
-    /// Spreads bytes along columns from a source, and then along rows, or returns false where that
-    /// does not pay.
-    fn spread_columns(&self, level: Level, source: &[u8], maps: &mut [u8]) -> bool {
-        let (columns, rows) = (self.axis(1), self.axis(WIDTH));
-        let pays = columns.period >= columns::LARGE && columns::are_few(&columns);
-        if matches!(level, Level::Scalar) || !pays {
-            return false;
-        }
-        let step = (TILE_BYTES / columns.stride).max(1);
-        let slices = source.chunks_exact(columns.period);
-        for (slice, maps) in slices.zip(maps.chunks_exact_mut(columns.period)) {
-            let mut row = 0;
-            for part in maps.chunks_mut(step * columns.stride) {
-                let next = row + part.len() / columns.stride;
-                match level {
-                    Level::Scalar => {}
-                    Level::Simd(_) => simd::spread_columns(slice, row..next, part, &columns),
-                    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-                    Level::X86(x86) => x86::spread_columns(x86, slice, row..next, part, &columns),
-                }
-                spread_bytes(level, None, part, &rows);
-                row = next;
-            }
-        }
-        true
-    }
-
     /// Spreads the first `len` bits, whole maps, along rows.
     pub(crate) fn spread_bit_rows(&self, bits: &mut [u64], len: usize) {
         self.spread_bits(bits, len, &[WIDTH]);

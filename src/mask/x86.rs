@@ -1,5 +1,6 @@
 //! Filling planes, compiled for AVX2: shifts by a variable number of bits need one instruction. Large
-//! masks are filled from segments that are drawn side by side, whole blocks by one shift.
+//! masks are filled from segments that are drawn side by side, whole blocks by one shift; small ones
+//! from one segment after another, word by word.
 
 #![allow(unsafe_code, reason = "vector instructions, a load and a store through a pointer")]
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
@@ -268,35 +269,24 @@ unsafe fn set_corners<V: Ints>(
         // SAFETY: the instructions are there.
         (Some(pattern), ..) => unsafe {
             if pattern.four_words(8) == [0; 5] {
-                let slices = Slices::<V, 2, 12>::new(source.blocks, &pattern);
-                for corner in corners {
-                    slices.set(words, corner);
-                }
+                Slices::<V, 2, 12>::new(source.blocks, &pattern).set_all(words, corners);
             } else {
-                let slices = Slices::<V, 3, 12>::new(source.blocks, &pattern);
-                for corner in corners {
-                    slices.set(words, corner);
-                }
+                Slices::<V, 3, 12>::new(source.blocks, &pattern).set_all(words, corners);
             }
         },
         (None, Method::Runs, _) => {
             let len = source.blocks.block[2];
-            for corner in corners {
-                bits::set(words, corner, len);
-            }
+            corners.for_each(|corner| bits::set(words, corner, len));
         }
         // SAFETY: the instructions are there.
         (None, Method::Blocks, Some(pattern)) => unsafe {
-            let slices = Slices::<V, 1, 4>::new(source.blocks, &pattern);
-            for corner in corners {
-                slices.set(words, corner);
-            }
+            Slices::<V, 1, 4>::new(source.blocks, &pattern).set_all(words, corners);
         },
         (None, Method::Blocks, None) => corners.for_each(|corner| source.set_rows(words, corner)),
     }
 }
 
-/// The slices of a block, each of which is a pattern of `M` words, the first `4 N` of them not all 0.
+/// The slices of a block, each of which is a pattern of `M` words; those after the first `4 N` are 0.
 struct Slices<'p, V, const N: usize, const M: usize> {
     count: usize,
     /// How far apart they lie.
@@ -323,6 +313,19 @@ impl<'p, V: Ints, const N: usize, const M: usize> Slices<'p, V, N, M> {
         });
         let ([count, ..], [_, height, width]) = (blocks.block, blocks.map);
         Self { count, step: height * width, pattern, words, level: PhantomData }
+    }
+
+    /// Sets the blocks that begin at these bits.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    #[inline(always)]
+    unsafe fn set_all(&self, words: &mut [u64], corners: impl Iterator<Item = usize>) {
+        for corner in corners {
+            // SAFETY: the instructions are there.
+            unsafe { self.set(words, corner) };
+        }
     }
 
     /// Sets the block that begins at this bit.
