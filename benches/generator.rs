@@ -19,7 +19,7 @@ const LANES: usize = 8;
 /// Centres are handed on in groups of at most this many.
 const BUFFER: usize = 256;
 
-/// The hashed key of a step, as `reference::generator` forms it.
+/// The hashed key of a step, as `reference::generator_state` forms it.
 #[derive(Clone, Copy)]
 struct Streams {
     a: u64,
@@ -337,8 +337,7 @@ impl Problem {
         x: &mut [f32],
     ) -> Result<(), Error> {
         self.fill(walk, step, mask);
-        let dropped = self.plan.count(mask)?;
-        self.plan.apply_in_place(mask, &dropped, x)
+        self.plan.mask_from(mask)?.backward_in_place(x)
     }
 }
 
@@ -363,20 +362,20 @@ fn check(problem: &Problem) -> Result<(), Error> {
     let masks: Vec<Vec<u64>> = WALKS
         .iter()
         .map(|&(_, _, walk)| {
-            let mut mask = vec![0; problem.plan.mask_len()];
+            let mut mask = vec![0; problem.plan.mask_words()];
             problem.fill(walk, 3, &mut mask);
             mask
         })
         .collect();
-    let mut mask = vec![0; problem.plan.mask_len()];
-    problem.plan.mask(Key::new(1).step(3), &mut mask)?;
+    let mut mask = vec![0; problem.plan.mask_words()];
+    problem.plan.draw(Key::new(1).with_step(3), &mut mask)?;
     assert!(masks[0] == mask && masks[2] == mask && masks[1] == masks[3] && masks[0] != masks[1]);
     Ok(())
 }
 
 fn bench(problem: &Problem, shape: &str, rounds: usize) -> Result<(), Error> {
-    let len = problem.plan.len();
-    let (mut x, mut mask) = (vec![1.0_f32; len], vec![0; problem.plan.mask_len()]);
+    let len = problem.plan.elements();
+    let (mut x, mut mask) = (vec![1.0_f32; len], vec![0; problem.plan.mask_words()]);
     let repeats = (400_000 / len).max(1);
     let mut results = vec![Vec::new(); 2 * WALKS.len()];
     let mut step = 0;

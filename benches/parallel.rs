@@ -1,4 +1,4 @@
-//! `cargo bench --features rayon --bench parallel`: forward in place with a mask buffer, on one
+//! `cargo bench --features rayon --bench parallel`: drawing a mask and forward in place, on one
 //! thread and on pools of one and two.
 //!
 //! In each round the candidates run one after the other; the speed-up is the time of the serial
@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use dropblock::{DropBlock, Dropped, Error, Key, Plan, Shape};
+use dropblock::{Drawn, DropBlock, Error, Key, Plan, Shape};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 const THREADS: [usize; 2] = [1, 2];
@@ -33,30 +33,30 @@ fn main() {
 }
 
 fn bench(plan: &Plan, block: usize, pools: &[ThreadPool], budget: Duration) {
-    let mut x = vec![1.0_f32; plan.len()];
-    let mut masks = vec![vec![0; plan.mask_len()]; pools.len() + 1];
+    let mut x = vec![1.0_f32; plan.elements()];
+    let mut masks = vec![vec![0; plan.mask_words()]; pools.len() + 1];
+    let parallel = plan.in_parallel(None);
     // For each round: serial, then each pool.
     let mut rounds: Vec<Vec<f64>> = Vec::new();
     let start = Instant::now();
     while rounds.len() < 3 || start.elapsed() < budget {
         // A fresh key each time, so that no branch predictor learns the mask.
-        let key = Key::new(7).step(rounds.len() as u64);
+        let key = Key::new(7).with_step(rounds.len() as u64);
         let mut results = Vec::new();
-        let mut time = |operation: &mut dyn FnMut() -> Result<Dropped, Error>| {
+        let mut time = |operation: &mut dyn FnMut() -> Result<Option<Drawn>, Error>| {
             let start = Instant::now();
             results.push(done(operation()));
             start.elapsed().as_secs_f64()
         };
         x.fill(1.0);
-        let mask = &mut masks[0];
-        let mut times = vec![time(&mut || plan.forward_in_place(key, &mut x, Some(mask)))];
-        for (pool, mask) in pools.iter().zip(&mut masks[1..]) {
+        let words = &mut masks[0];
+        let mut times = vec![time(&mut || draw_and_pass(plan, key, words, &mut x))];
+        for (pool, words) in pools.iter().zip(&mut masks[1..]) {
             // As in a program that is parallel throughout: the caller is a thread of the pool, and
             // the pool is awake from work of its own.
             times.push(pool.install(|| {
-                let parallel = plan.parallel();
                 refill(&mut x);
-                time(&mut || parallel.forward_in_place(key, &mut x, Some(mask)))
+                time(&mut || draw_and_pass(&parallel, key, words, &mut x))
             }));
         }
         assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
@@ -68,7 +68,7 @@ fn bench(plan: &Plan, block: usize, pools: &[ThreadPool], budget: Duration) {
     let shape = format!("{}x{}x{height}x{width}", shape.samples(), shape.channels());
     let fastest = |candidate: usize| {
         let times = rounds.iter().map(|times| times[candidate]);
-        times.fold(f64::INFINITY, f64::min) / plan.len() as f64 * 1e9
+        times.fold(f64::INFINITY, f64::min) / plan.elements() as f64 * 1e9
     };
     for (i, pool) in pools.iter().enumerate() {
         let mut speedups: Vec<f64> = rounds.iter().map(|times| times[0] / times[i + 1]).collect();
@@ -82,6 +82,17 @@ fn bench(plan: &Plan, block: usize, pools: &[ThreadPool], budget: Duration) {
             speedups[speedups.len() / 2]
         );
     }
+}
+
+fn draw_and_pass(
+    plan: &Plan,
+    key: Key,
+    words: &mut [u64],
+    x: &mut [f32],
+) -> Result<Option<Drawn>, Error> {
+    let mask = plan.draw(key, words)?;
+    mask.forward_in_place(x)?;
+    Ok(mask.drawn())
 }
 
 /// Makes all elements 1 again, so that neither zeros nor scales pile up.

@@ -5,7 +5,9 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use dropblock::{Backend, BlockSize, Dilation, DropBlock, Error, Key, Map, Plan, Shape, reference};
+use dropblock::{
+    Backend, BlockSize, Dilation, Drawn, DropBlock, Error, Key, Map, Plan, Shape, reference,
+};
 
 fn done<T>(result: Result<T, Error>) -> T {
     result.unwrap_or_else(|error| panic!("{error}"))
@@ -21,21 +23,21 @@ fn plans(samples: usize, channels: usize, size: usize) -> (String, Vec<Plan>) {
 fn stages(criterion: &mut Criterion) {
     for (samples, channels, size) in [(1, 16, 14), (8, 256, 14), (2, 64, 56)] {
         let (shape, plans) = plans(samples, channels, size);
-        let len = plans[0].len();
+        let len = plans[0].elements();
         let (mut x, mut y) = (vec![1.0_f32; len], vec![0.0_f32; len]);
         let mut expected = vec![false; len];
         let key = Key::new(1);
-        reference::mask(plans[0].options(), plans[0].shape(), &key, &mut expected);
+        reference::mask(plans[0].layer(), plans[0].shape(), &key, &mut expected);
         for plan in &plans {
-            let mut mask = vec![0; plan.mask_len()];
-            let dropped = done(plan.mask(key, &mut mask));
-            let bit = |i: usize| mask[i / 64] >> (i % 64) & 1 == 1;
+            let mut words = vec![0; plan.mask_words()];
+            let count = done(plan.draw(key, &mut words)).count();
+            let bit = |i: usize| words[i / 64] >> (i % 64) & 1 == 1;
             assert!(expected.iter().enumerate().all(|(i, &expected)| bit(i) == expected));
 
             let mut step = 0;
             let mut next = || {
                 step += 1;
-                key.step(step)
+                key.with_step(step)
             };
             let mut run = |stage: &str, body: &mut dyn FnMut(Key)| {
                 let mut group = criterion.benchmark_group(stage);
@@ -45,24 +47,26 @@ fn stages(criterion: &mut Criterion) {
                 group.finish();
             };
             run("centers", &mut |key| {
-                black_box(done(plan.centers(key, &mut mask)));
+                black_box(done(plan.draw_centers(key, &mut words)));
             });
             run("mask", &mut |key| {
-                black_box(done(plan.mask(key, &mut mask)));
+                black_box(done(plan.draw(key, &mut words)));
             });
             run("count", &mut |_| {
-                black_box(done(plan.count(&mask)));
+                black_box(done(plan.mask_from(&words)));
             });
-            run("dilate", &mut |_| done(plan.dilate(black_box(&mut mask))));
-            done(plan.mask(key, &mut mask));
-            run("apply", &mut |_| done(plan.apply(&mask, &dropped, &x, &mut y)));
+            run("dilate", &mut |_| done(plan.dilate(black_box(&mut words))));
+            let mask = done(plan.draw(key, &mut words));
+            run("apply", &mut |_| done(mask.backward(&x, &mut y)));
             run("forward", &mut |key| {
-                done(plan.forward(key, &x, &mut y, Some(&mut mask)));
+                done(done(plan.draw(key, &mut words)).forward(&x, &mut y));
             });
             run("forward_no_mask", &mut |key| {
-                done(plan.forward(key, &x, &mut y, None));
+                done(plan.forward(key, &x, &mut y));
             });
-            run("backward", &mut |key| done(plan.backward(key, &dropped, &x, &mut y)));
+            run("backward", &mut |key| {
+                done(plan.backward(Drawn::from(key).with_count(count), &x, &mut y));
+            });
         }
         let mut group = criterion.benchmark_group("floor");
         group.throughput(Throughput::Elements(len as u64));

@@ -57,12 +57,12 @@ const LAST: Layout = Layout::ChannelsLast;
 
 /// Whether forward and backward give the same bits here and there.
 fn compare(device: &Device, plan: &Plan) -> Result<bool, Error> {
-    let key = Key::new(2024).step(17).layer(3);
-    let input: Vec<f32> = (0..plan.len()).map(|i| i as f32 * 0.01 - 70.0).collect();
+    let key = Key::new(2024).with_step(17).with_layer(3);
+    let input: Vec<f32> = (0..plan.elements()).map(|i| i as f32 * 0.01 - 70.0).collect();
 
     let (mut x, mut dy) = (input.clone(), input.clone());
-    let dropped = plan.forward_in_place(key, &mut x, None)?;
-    plan.backward_in_place(key, &dropped, &mut dy)?;
+    let drawn = plan.forward_in_place(key, &mut x)?;
+    plan.backward_in_place(drawn, &mut dy)?;
 
     // Once per layer: memory on the device.
     let stream = device.stream()?;
@@ -82,12 +82,12 @@ fn compare(device: &Device, plan: &Plan) -> Result<bool, Error> {
     stream.download(device_dy.slice(), &mut gradient)?;
     println!(
         "{:.4} dropped, {:.3} ms for forward and backward, {} bytes of the layer's on the device",
-        dropped.fraction(),
+        drawn.count().unwrap_or_default().fraction(),
         start.elapsed_ms(&end)?,
         layer.device_bytes()
     );
     let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-    Ok(layer.dropped(counts.slice())? == dropped
+    Ok(Some(layer.drop_count(counts.slice())?) == drawn.count()
         && bits(&x) == bits(&there)
         && bits(&dy) == bits(&gradient))
 }

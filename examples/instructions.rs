@@ -13,19 +13,21 @@
 
 use std::hint::black_box;
 
-use dropblock::{Backend, DropBlock, Dropped, Error, Key, Plan, Shape};
+use dropblock::{Backend, Drawn, DropBlock, DropCount, Error, Key, Mask, Plan, Shape};
 
 struct Buffers<'b> {
     x: &'b mut [f32],
-    mask: &'b mut [u64],
-    dropped: Dropped,
+    words: &'b mut [u64],
+    /// Drawn beforehand, from words of its own.
+    mask: Mask<'b>,
+    count: DropCount,
     step: u64,
 }
 
 impl Buffers<'_> {
     fn key(&mut self) -> Key {
         self.step += 1;
-        Key::new(7).step(self.step)
+        Key::new(7).with_step(self.step)
     }
 }
 
@@ -34,23 +36,20 @@ type Operation = fn(&Plan, &mut Buffers<'_>) -> Result<(), Error>;
 const OPERATIONS: [(&str, Operation); 5] = [
     ("mask", |plan, b| {
         let key = b.key();
-        b.dropped = plan.mask(key, b.mask)?;
-        Ok(())
+        plan.draw(key, b.words).map(|_| ())
     }),
-    ("apply in place", |plan, b| plan.apply_in_place(b.mask, &b.dropped, b.x)),
+    ("apply in place", |_, b| b.mask.backward_in_place(&mut *b.x)),
     ("forward in place", |plan, b| {
         let key = b.key();
-        b.dropped = plan.forward_in_place(key, b.x, Some(b.mask))?;
-        Ok(())
+        plan.draw(key, b.words)?.forward_in_place(&mut *b.x)
     }),
     ("backward in place", |plan, b| {
-        let key = b.key();
-        plan.backward_in_place(key, &b.dropped, b.x)
+        let drawn = Drawn::from(b.key()).with_count(b.count);
+        plan.backward_in_place(drawn, &mut *b.x)
     }),
     ("drop only", |plan, b| {
         let key = b.key();
-        b.dropped = plan.drop_only(key, b.x, 0.0, Some(b.mask))?;
-        Ok(())
+        plan.draw(key, b.words)?.drop_only(&mut *b.x, 0.0)
     }),
 ];
 
@@ -89,7 +88,7 @@ fn measured(operation: Operation, plan: &Plan, buffers: &mut Buffers<'_>, repeti
 fn main() -> Result<(), Error> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let plan = DropBlock::new(7, 0.1)?.plan(Shape::nchw(1, 16, 14, 14))?;
-    plan.forward_in_place(Key::new(7), &mut vec![1.0_f32; plan.len()], None)?;
+    plan.forward_in_place(Key::new(7), &mut vec![1.0_f32; plan.elements()])?;
     println!("# default backend {}", plan.backend());
     for (name, shape, block) in shapes() {
         for backend in [Backend::Avx2, Backend::Simd, Backend::Scalar] {
@@ -97,23 +96,20 @@ fn main() -> Result<(), Error> {
                 continue;
             }
             let plan = DropBlock::new(block, 0.1)?.with_backend(backend)?.plan(shape)?;
-            let repetitions = (50_000 / plan.len()).max(1);
+            let repetitions = (50_000 / plan.elements()).max(1);
             for (operation, run) in OPERATIONS {
                 let line = format!("{operation},{name},{block},{backend}");
                 if !words.iter().all(|word| line.contains(word.as_str())) {
                     continue;
                 }
-                let (mut x, mut mask) = (Vec::new(), Vec::new());
-                let mut buffers = Buffers {
-                    x: placed(&mut x, plan.len(), 1.0),
-                    mask: placed(&mut mask, plan.mask_len(), 0),
-                    dropped: Dropped { count: 0, of: plan.units() as u64 },
-                    step: 0,
-                };
+                let (mut x, mut words, mut drawn) = (Vec::new(), Vec::new(), Vec::new());
+                let words = placed(&mut words, plan.mask_words(), 0);
                 // Asks the processor and links the functions of the library.
-                buffers.dropped = plan.mask(Key::new(7), buffers.mask)?;
+                let mask = plan.draw(Key::new(7), placed(&mut drawn, plan.mask_words(), 0))?;
+                let x = placed(&mut x, plan.elements(), 1.0);
+                let mut buffers = Buffers { x, words, mask, count: mask.count(), step: 0 };
                 measured(run, &plan, &mut buffers, repetitions);
-                println!("{line},{}", repetitions * plan.len());
+                println!("{line},{}", repetitions * plan.elements());
             }
         }
     }

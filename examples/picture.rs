@@ -102,42 +102,45 @@ fn panels(picture: &Picture, block: usize) -> Result<Vec<Panel>, dropblock::Erro
     // Not scaled: in the training of a network the scale keeps the mean, but to the eye it
     // would make the pictures differ in brightness, and clip their highlights.
     let dropblock =
-        DropBlock::new(block, DROP_PROB)?.with_gamma(Gamma::Exact)?.with_scale(Scale::None);
+        DropBlock::new(block, DROP_PROB)?.with_gamma(Gamma::Exact)?.with_scale(Scale::Off);
     let dropout = dropblock.with_block_size(BlockSize::uniform(1))?;
     let spatial = dropblock.with_block_size(BlockSize::hw(height, width))?;
     let key = Key::new(SEED);
 
     // Of three channels most steps drop none: take the first that drops one.
     let spatial_plan = spatial.plan(shape)?;
-    let mut mask = vec![0; spatial_plan.mask_len()];
+    let mut words = vec![0; spatial_plan.mask_words()];
     let mut spatial_step = 0;
-    while spatial_plan.mask(key.step(spatial_step), &mut mask)?.count != (height * width) as u64 {
+    let dropped_in = |step, words: &mut [u64]| -> Result<u64, dropblock::Error> {
+        Ok(spatial_plan.draw(key.with_step(step), words)?.count().dropped)
+    };
+    while dropped_in(spatial_step, &mut words)? != (height * width) as u64 {
         spatial_step += 1;
     }
 
     let x: Vec<f32> = picture.rgb.iter().map(|&byte| f32::from(byte) / 255.0).collect();
     [
-        ("Original".to_owned(), dropblock.inference(), 0),
+        ("Original".to_owned(), dropblock.with_training(false), 0),
         ("Dropout".to_owned(), dropout, 0),
         (format!("SpatialDropout, step {spatial_step}"), spatial, spatial_step),
         ("DropBlock, a mask for each channel".to_owned(), dropblock, 0),
         (
             "DropBlock, one mask for all channels".to_owned(),
-            dropblock.with_sharing(Sharing::Sample),
+            dropblock.with_sharing(Sharing::OverChannels),
             0,
         ),
     ]
     .into_iter()
     .map(|(name, layer, step)| {
         let plan = layer.plan(shape)?;
-        let mut y = vec![0.0; plan.len()];
-        let dropped = plan.forward(key.step(step), &x, &mut y, None)?;
+        let mut y = vec![0.0; plan.elements()];
+        let drawn = plan.forward(key.with_step(step), &x, &mut y)?;
         let rgb = y.iter().map(|&value| (value * 255.0).round() as u8).collect();
         Ok(Panel {
             name,
             asked: layer.drop_prob(),
             expected: plan.expected_dropped(),
-            dropped: dropped.fraction(),
+            dropped: drawn.count().unwrap_or_default().fraction(),
             picture: Picture { width, height, rgb },
         })
     })

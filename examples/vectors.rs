@@ -11,8 +11,10 @@ pub(crate) mod fixed;
 
 use dropblock::{
     Alignment, BlockSize, DropBlock, Element, Error, Fill, Gamma, Key, Layout, Map, Region, Scale,
-    Shape, Sharing, rand_core::Rng as _, reference,
+    Shape, Sharing, ViewMut, reference,
 };
+use rand_xoshiro::Xoshiro128PlusPlus;
+use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
 /// One mask: the arguments as text, and as the crate's types.
 #[derive(Debug)]
@@ -23,8 +25,61 @@ pub struct Case {
     pub layer: DropBlock,
     /// The shape of the tensor, channels first.
     pub shape: Shape,
+    /// The strides of samples, channels, depth, height and width, if the tensor is a view.
+    pub strides: Option<[isize; 5]>,
     /// The key.
     pub key: Key,
+}
+
+impl Case {
+    /// The element of each unit, in the order of a dense tensor.
+    fn elements(&self) -> Vec<usize> {
+        let (shape, [d, h, w]) = (&self.shape, self.shape.map().size());
+        let sizes = [shape.samples(), shape.channels(), d, h, w];
+        let dense = [sizes[1] * d * h * w, d * h * w, h * w, w, 1];
+        let strides = self.strides.unwrap_or(dense.map(|stride| stride as isize));
+        let element = |unit: usize| {
+            let along = |axis: usize| (unit / dense[axis] % sizes[axis]) as isize * strides[axis];
+            (0..5).map(along).sum::<isize>() as usize
+        };
+        (0..sizes.iter().product()).map(element).collect()
+    }
+
+    /// The length of the buffer that holds the tensor and nothing behind it.
+    pub fn buffer_len(&self) -> usize {
+        self.elements().last().map_or(0, |last| last + 1)
+    }
+
+    /// The tensor in such a buffer.
+    pub fn view_mut<'t, T>(&self, buffer: &'t mut [T]) -> ViewMut<'t, T> {
+        match self.strides {
+            Some(strides) => ViewMut::new(buffer, 0, strides),
+            None => buffer.into(),
+        }
+    }
+}
+
+/// The words of the files for sharings, older than the names in the crate.
+fn sharing_word(sharing: Sharing) -> &'static str {
+    match sharing {
+        Sharing::None => "SampleChannel",
+        Sharing::OverChannels => "Sample",
+        Sharing::OverSamples => "Channel",
+        Sharing::OverAll => "All",
+    }
+}
+
+/// The same for scales.
+fn scale_word(scale: Scale) -> &'static str {
+    match scale {
+        Scale::PerTensor => "Tensor",
+        Scale::PerSample => "Sample",
+        Scale::PerMap => "Channel",
+        Scale::PerPosition => "PerPosition",
+        Scale::Fixed => "Fixed",
+        Scale::Off => "None",
+        other => unreachable!("no word for {other:?}"),
+    }
 }
 
 #[allow(clippy::too_many_arguments, reason = "a row of a table")]
@@ -58,8 +113,10 @@ fn case(
     let text = format!(
         "samples = {samples}\nchannels = {channels}\nmap = {map:?}\nblock = {block:?}\n\
          drop_prob = {drop_prob:?}\ngamma = {gamma_text}\nregion = {region:?}\n\
-         alignment = {alignment:?}\nsharing = {sharing:?}\nscale = {scale:?}\nseed = {seed}\n\
-         step = {step}\nlayer = {layer}\nfirst_sample = {first_sample}\n"
+         alignment = {alignment:?}\nsharing = {}\nscale = {}\nseed = {seed}\nstep = {step}\n\
+         layer = {layer}\nfirst_sample = {first_sample}\n",
+        sharing_word(sharing),
+        scale_word(scale)
     );
     Ok(Case {
         text,
@@ -71,9 +128,14 @@ fn case(
             .with_sharing(sharing)
             .with_scale(scale),
         shape: Shape::new(samples, channels, size, Layout::ChannelsFirst),
-        key: Key::new(seed).step(step).layer(layer).first_sample(first_sample),
+        strides: None,
+        key: Key::from_words([seed, step, layer, first_sample]),
     })
 }
+
+/// The scales in the order of the files, but for the one by position.
+const SCALES: [Scale; 5] =
+    [Scale::PerTensor, Scale::PerSample, Scale::PerMap, Scale::Fixed, Scale::Off];
 
 /// The cases of `masks.txt`.
 pub fn cases() -> Result<Vec<Case>, Error> {
@@ -100,19 +162,19 @@ pub fn cases() -> Result<Vec<Case>, Error> {
         for (gamma, p) in [(paper, 0.1), (Gamma::Exact, 0.25), (Gamma::Raw(0.05), 0.1)] {
             let full = (Region::Full, [Alignment::Before, Alignment::After][i as usize % 2]);
             let valid = (Region::Valid, Alignment::Before);
-            let sharing = (Sharing::SampleChannel, Scale::Tensor);
+            let sharing = (Sharing::None, Scale::PerTensor);
             let place = if matches!(gamma, Gamma::Exact) { full } else { valid };
             cases.push(case((2, 3), map, block, p, gamma, place, sharing, [1, i, 2, 0])?);
         }
     }
     let place = (Region::Valid, Alignment::Before);
-    for sharing in [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All] {
-        for scale in [Scale::Tensor, Scale::Sample, Scale::Channel, Scale::Fixed, Scale::None] {
+    for &sharing in Sharing::ALL {
+        for scale in SCALES {
             let key = [u64::MAX, 3, 1 << 40, 1_000_000_007];
             cases.push(case((3, 5), &[11, 7], &[3], 0.2, paper, place, (sharing, scale), key)?);
         }
     }
-    let sharing = (Sharing::SampleChannel, Scale::Tensor);
+    let sharing = (Sharing::None, Scale::PerTensor);
     for (gamma, p) in [
         (Gamma::Raw(0.0), 0.1),
         (Gamma::Raw(1.0), 0.1),
@@ -139,24 +201,18 @@ pub fn variants() -> Result<Vec<Case>, Error> {
     let (paper, timm) = (Gamma::Paper { scale: 1.0 }, Gamma::PaperValid { scale: 1.0 });
     let mut cases = Vec::new();
     for (i, (map, block)) in (0..).zip(maps) {
+        let (none, over_channels) = (Sharing::None, Sharing::OverChannels);
+        let (counted, by_position) = (Scale::PerTensor, Scale::PerPosition);
         for (gamma, region, alignment, sharing, scale, fill) in [
             // Expectation by position; noise; then timm, timm before 2025, miguelvr, Dragon.
-            (paper, Region::Valid, Alignment::Before, Sharing::SampleChannel, 5, Fill::Zero),
-            (Gamma::Exact, Region::Full, Alignment::After, Sharing::Sample, 5, Fill::Zero),
-            (paper, Region::Valid, Alignment::Before, Sharing::SampleChannel, 4, Fill::Noise),
-            (timm, Region::Full, Alignment::Before, Sharing::Sample, 0, Fill::Noise),
-            (timm, Region::Full, Alignment::Before, Sharing::SampleChannel, 0, Fill::Zero),
-            (paper, Region::Full, Alignment::After, Sharing::Sample, 0, Fill::Zero),
-            (paper, Region::Valid, Alignment::Before, Sharing::Sample, 3, Fill::Zero),
+            (paper, Region::Valid, Alignment::Before, none, by_position, Fill::Zero),
+            (Gamma::Exact, Region::Full, Alignment::After, over_channels, by_position, Fill::Zero),
+            (paper, Region::Valid, Alignment::Before, none, Scale::Off, Fill::Noise),
+            (timm, Region::Full, Alignment::Before, over_channels, counted, Fill::Noise),
+            (timm, Region::Full, Alignment::Before, none, counted, Fill::Zero),
+            (paper, Region::Full, Alignment::After, over_channels, counted, Fill::Zero),
+            (paper, Region::Valid, Alignment::Before, over_channels, Scale::Fixed, Fill::Zero),
         ] {
-            let scale = [
-                Scale::Tensor,
-                Scale::Sample,
-                Scale::Channel,
-                Scale::Fixed,
-                Scale::None,
-                Scale::PerPosition,
-            ][scale];
             let place = (region, alignment);
             let key = [77, i, 5, 3];
             let mut case = case((2, 3), map, block, 0.2, gamma, place, (sharing, scale), key)?;
@@ -165,16 +221,16 @@ pub fn variants() -> Result<Vec<Case>, Error> {
             // Channels last with a channel to skip, and rows of one position more than the map.
             let [d, h, w] = case.shape.map().size();
             let row = 4 * (w + 1);
-            let strides = [d * h * row, 1, h * row, row, 4];
+            let strides = [d * h * row, 1, h * row, row, 4].map(|stride| stride as isize);
             cases.push(Case { text: case.text.clone(), ..case });
             let _ = writeln!(case.text, "strides = {strides:?}");
-            case.shape = case.shape.with_strides(strides);
+            case.strides = Some(strides);
             cases.push(case);
         }
     }
     for fraction in [0.01, 0.25, 0.5, 2.0] {
         let place = (Region::Valid, Alignment::Before);
-        let sharing = (Sharing::SampleChannel, Scale::Tensor);
+        let sharing = (Sharing::None, Scale::PerTensor);
         let mut case = case((2, 3), &[14, 23], &[1], 0.2, paper, place, sharing, [78, 0, 0, 0])?;
         case.text = case.text.replace("block = [1]", &format!("block = relative {fraction:?}"));
         case.layer = case.layer.with_block_size(BlockSize::relative(fraction))?;
@@ -189,7 +245,7 @@ pub fn masks() -> Result<String, Error> {
     for case in cases()? {
         let (mask, lines) = mask_lines(&case);
         text += &lines;
-        let y = forward(&case, &mask, &input(case.shape.extent()?));
+        let y = forward(&case, &mask, &input(case.buffer_len()));
         line(&mut text, "output_fnv", format!("{:016x}", fnv(&output_bytes(&y))));
         hex_line(&mut text, &mask);
     }
@@ -202,7 +258,7 @@ pub fn variants_text() -> Result<String, Error> {
     for case in variants()? {
         let (mask, lines) = mask_lines(&case);
         text += &lines;
-        let x = input(case.shape.extent()?);
+        let x = input(case.buffer_len());
         let y = forward(&case, &mask, &x);
         line(&mut text, "output_fnv", format!("{:016x}", fnv(&output_bytes(&y))));
         let x: Vec<f64> = x.into_iter().map(f64::from).collect();
@@ -210,10 +266,9 @@ pub fn variants_text() -> Result<String, Error> {
         let bytes: Vec<u8> = y.iter().flat_map(|y| y.to_bits().to_le_bytes()).collect();
         line(&mut text, "output_f64_fnv", format!("{:016x}", fnv(&bytes)));
         // What dropping alone leaves of integers: the oracle on ones tells where.
-        let alone = case.layer.with_scale(Scale::None);
-        let ones = vec![1.0_f32; x.len()];
-        let mut kept = ones.clone();
-        reference::apply(&alone, &case.shape, &mask, &ones, &mut kept);
+        let alone = case.layer.with_scale(Scale::Off).with_fill(Fill::Zero);
+        let alone = Case { layer: alone, text: String::new(), ..case };
+        let kept = forward(&alone, &mask, &vec![1.0_f32; x.len()]);
         let select = |(&kept, x): (&f32, i8)| if kept == 0.0 { ZERO_POINT } else { x };
         let y: Vec<u8> = kept.iter().zip(input_i8(x.len())).map(|v| select(v) as u8).collect();
         line(&mut text, "output_i8_fnv", format!("{:016x}", fnv(&y)));
@@ -224,7 +279,7 @@ pub fn variants_text() -> Result<String, Error> {
 
 /// The mask, and the lines of its arguments and counts.
 fn mask_lines(case: &Case) -> (Vec<bool>, String) {
-    let Case { text: arguments, layer, shape, key } = case;
+    let Case { text: arguments, layer, shape, key, .. } = case;
     let mut mask = vec![false; reference::units(layer, shape)];
     reference::mask(layer, shape, key, &mut mask);
     let mut text = format!("\n{arguments}");
@@ -253,11 +308,15 @@ fn hex_line(text: &mut String, mask: &[bool]) {
 
 /// The forward pass in place.
 fn forward<T: Element>(case: &Case, mask: &[bool], x: &[T]) -> Vec<T> {
-    let mut y = x.to_vec();
-    reference::apply(&case.layer, &case.shape, mask, x, &mut y);
-    if case.text.contains("fill = Noise") {
-        reference::fill_noise(&case.layer, &case.shape, &case.key, mask, &mut y);
+    let elements = case.elements();
+    let dense: Vec<T> = elements.iter().map(|&element| x[element]).collect();
+    let mut dense_y = dense.clone();
+    reference::apply(&case.layer, &case.shape, mask, &dense, &mut dense_y);
+    if case.layer.fill() == Fill::Noise {
+        reference::fill_noise(&case.layer, &case.shape, &case.key, mask, &mut dense_y);
     }
+    let mut y = x.to_vec();
+    elements.into_iter().zip(dense_y).for_each(|(element, value)| y[element] = value);
     y
 }
 
@@ -267,7 +326,7 @@ pub fn noise() -> String {
     for seed in [0, 1, u64::MAX] {
         for (step, layer) in [(0, 0), (1, 0), (0, 1), (u64::MAX, 1 << 32)] {
             for unit in [0, 1, 2, 3, 1 << 40, u64::MAX] {
-                let draw = reference::noise(&Key::new(seed).step(step).layer(layer), unit);
+                let draw = reference::noise(&Key::from_words([seed, step, layer, 0]), unit);
                 let deviate = reference::normal(draw);
                 let _ = writeln!(text, "{seed} {step} {layer} {unit}: {draw:08x} {deviate}");
             }
@@ -290,9 +349,10 @@ pub fn hashes() -> Result<String, Error> {
     for number in 0..fixed::COUNT {
         let case = fixed::Case::new(number)?;
         let plan = case.plan()?;
-        let mut mask = vec![!0; plan.mask_len()];
-        let dropped = plan.mask(case.key, &mut mask)?;
-        let _ = writeln!(text, "{}", fixed::line(number, dropped.count, &mask));
+        let mut words = vec![!0; plan.mask_words()];
+        let mask = plan.draw(case.key, &mut words)?;
+        let (dropped, words) = (mask.count().dropped, mask.dropped_words());
+        let _ = writeln!(text, "{}", fixed::line(number, dropped, words));
     }
     Ok(text)
 }
@@ -303,8 +363,13 @@ pub fn streams() -> String {
     for seed in [0, 1, u64::MAX] {
         for (step, layer) in [(0, 0), (1, 0), (0, 1), (u64::MAX, 1 << 32)] {
             for segment in [0, 1, 2, 1 << 40] {
-                let key = Key::new(seed).step(step).layer(layer);
-                let mut generator = reference::generator(&key, segment);
+                let key = Key::from_words([seed, step, layer, 0]);
+                let state = reference::generator_state(&key, segment);
+                let mut bytes = [0; 16];
+                for (bytes, word) in bytes.chunks_exact_mut(4).zip(state) {
+                    bytes.copy_from_slice(&word.to_le_bytes());
+                }
+                let mut generator = Xoshiro128PlusPlus::from_seed(bytes);
                 let draws: [u32; 4] = std::array::from_fn(|_| generator.next_u32());
                 let [a, b, c, d] = draws;
                 let _ = writeln!(

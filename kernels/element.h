@@ -98,8 +98,9 @@ struct BF16 : Bits<u16> {
     static MEMBER u16 from_deviate(int units) { return from_float((float)units * 0x1p-28f); }
 };
 
-// Scales of 1 leave everything as it is, NaN too.
+// Scales of 1 leave everything as it is, NaN too. Scales of 0 give +0.0, whatever is kept.
 template <class E> DEVICE typename E::Raw kept(typename E::Raw x, typename E::Scale scale) {
+    if (scale == 0) return 0;
     return scale == 1 ? x : E::scaled(x, scale);
 }
 

@@ -38,33 +38,6 @@ pub(crate) fn load_low<const N: usize>(words: &[u64], bit: usize) -> u64 {
     if shift + N <= WORD_BITS { low } else { low | word(words, index + 1) << (WORD_BITS - shift) }
 }
 
-/// The words from any bit on, one after another; bits past the slice are 0.
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-#[derive(Clone, Debug)]
-pub(crate) struct Words<'w> {
-    rest: core::slice::Iter<'w, u64>,
-    low: u64,
-    shift: usize,
-}
-
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-impl<'w> Words<'w> {
-    #[inline]
-    pub(crate) fn new(words: &'w [u64], bit: usize) -> Self {
-        let mut rest = words.get(bit / WORD_BITS..).unwrap_or_default().iter();
-        let low = rest.next().copied().unwrap_or(0);
-        Self { rest, low, shift: bit % WORD_BITS }
-    }
-
-    #[inline]
-    pub(crate) fn next_word(&mut self) -> u64 {
-        let high = self.rest.next().copied().unwrap_or(0);
-        let word = self.low >> self.shift | high << 1 << (WORD_BITS - 1 - self.shift);
-        self.low = high;
-        word
-    }
-}
-
 /// Sets `len` bits from `bit` on; bits past the slice are left out.
 #[inline(always)]
 pub(crate) fn set(words: &mut [u64], bit: usize, len: usize) {
@@ -104,7 +77,7 @@ pub(crate) fn are_set(words: &[u64], range: Range<usize>) -> bool {
 /// Bits that are set together, wherever they are to begin: at most `64 (N - 1) + 1` of them, so
 /// that they always lie in `N` words.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pattern<const N: usize>([u64; N]);
+pub(crate) struct Pattern<const N: usize>(pub(crate) [u64; N]);
 
 impl<const N: usize> Pattern<N> {
     /// Whether `rows` runs of `len` bits, `stride` apart, are few enough.
@@ -128,16 +101,6 @@ impl<const N: usize> Pattern<N> {
             row += 1;
         }
         Self(words)
-    }
-
-    /// Four words of a pattern from one on, and before them the one below them.
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-    #[inline]
-    pub(crate) fn four_words(&self, first: usize) -> [u64; 5] {
-        core::array::from_fn(|i| match (first + i).checked_sub(1) {
-            Some(index) => word(&self.0, index),
-            None => 0,
-        })
     }
 
     /// Sets the bits from `bit` on; bits past the slice are left out.

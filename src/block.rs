@@ -1,5 +1,7 @@
 //! Blocks: a size per axis, the alignment of even sizes, and the grid of centres on a map.
 
+use core::hash::{Hash, Hasher};
+
 use crate::{Error, Map};
 
 /// The size of the dropped block along each axis of the map.
@@ -15,9 +17,12 @@ use crate::{Error, Map};
 /// # let _ = (square, flat);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Size"))]
 pub struct BlockSize(Size);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Size {
     Uniform(usize),
     PerAxis { size: [usize; 3], rank: u8 },
@@ -86,6 +91,15 @@ impl BlockSize {
         }
     }
 
+    /// Hashes what equality compares; a fraction has been checked not to be NaN.
+    pub(crate) fn hash_into(&self, state: &mut impl Hasher) {
+        match self.0 {
+            Size::Uniform(size) => (0_u8, size).hash(state),
+            Size::PerAxis { size, rank } => (1_u8, size, rank).hash(state),
+            Size::Relative(fraction) => (2_u8, fraction.to_bits()).hash(state),
+        }
+    }
+
     /// The sizes along depth, height and width on a map of this rank; 1 along missing axes.
     pub(crate) const fn on(&self, map: &Map) -> Result<[usize; 3], Error> {
         let mut sizes = [1; 3];
@@ -112,11 +126,29 @@ impl BlockSize {
     }
 }
 
+/// A block size that is read is checked as one that is set.
+#[cfg(feature = "serde")]
+impl TryFrom<Size> for BlockSize {
+    type Error = Error;
+
+    fn try_from(size: Size) -> Result<Self, Error> {
+        match size {
+            Size::PerAxis { size: [1, ..], rank: 2 } | Size::PerAxis { rank: 3, .. } => {}
+            Size::PerAxis { rank, .. } => return Err(Error::Rank { needed: 2, given: rank }),
+            Size::Uniform(_) | Size::Relative(_) => {}
+        }
+        let block_size = Self(size);
+        block_size.validate()?;
+        Ok(block_size)
+    }
+}
+
 /// Where the centre of an even block lies.
 ///
 /// Under [`Region::Valid`] this moves only what is called the centre, never the mask, because
 /// positions are numbered by the block's first corner. Two alignments exist in the field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Alignment {
     /// The longer half lies before the centre: the block of centre `i` covers
     /// `i - k/2 ..= i + (k-1)/2`. TensorFlow, timm.
@@ -126,14 +158,25 @@ pub enum Alignment {
     After,
 }
 
+impl Alignment {
+    /// Every alignment.
+    pub const ALL: &'static [Self] = &[Self::Before, Self::After];
+}
+
 /// Where centres may lie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Region {
     /// Only where the whole block fits in the map. Algorithm 1 of the paper.
     #[default]
     Valid,
     /// Everywhere; blocks are clipped at the border. Gamma is computed for that region.
     Full,
+}
+
+impl Region {
+    /// Every region.
+    pub const ALL: &'static [Self] = &[Self::Valid, Self::Full];
 }
 
 /// A clamped block on a map: how far blocks reach from a centre, and the grid of centres.
@@ -200,14 +243,14 @@ impl Blocks {
 
     /// The number of positions along an axis whose block covers the index.
     pub(crate) fn cover(&self, axis: usize, index: usize) -> u64 {
-        let (before, after) = self.spread();
+        let (before, after) = self.reach();
         let last = (index + before[axis]).min(self.grid[axis].saturating_sub(1));
         (last + 1).saturating_sub(index.saturating_sub(after[axis])) as u64
     }
 
     /// How far a block reaches `(before, after)` the cell that stands for its position: the
     /// first corner under `Valid` (positions are numbered by it), the centre under `Full`.
-    pub(crate) const fn spread(&self) -> ([usize; 3], [usize; 3]) {
+    pub(crate) const fn reach(&self) -> ([usize; 3], [usize; 3]) {
         match self.region {
             Region::Full => (self.before, self.after),
             Region::Valid => {

@@ -1,45 +1,69 @@
 //! The options of a DropBlock layer, validated once.
 
+use core::hash::{Hash, Hasher};
+
 use crate::{Alignment, Backend, BlockSize, Error, Gamma, Plan, Region, Shape};
 
-/// Which parts of the tensor share one mask.
+/// Which maps of the tensor share one mask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Sharing {
-    /// A mask for each channel of each sample: the paper's better variant.
+    /// None: a mask for each channel of each sample, the paper's better variant.
     #[default]
-    SampleChannel,
-    /// A mask for each sample, shared by its channels.
-    Sample,
-    /// A mask for each channel, shared by the samples.
-    Channel,
-    /// One mask for all.
-    All,
+    None,
+    /// The channels of a sample: a mask for each sample.
+    OverChannels,
+    /// The samples of a batch: a mask for each channel.
+    OverSamples,
+    /// All: one mask.
+    OverAll,
 }
 
-/// By what the kept units are multiplied.
+impl Sharing {
+    /// Every sharing.
+    pub const ALL: &'static [Self] =
+        &[Self::None, Self::OverChannels, Self::OverSamples, Self::OverAll];
+}
+
+/// By what kept units are multiplied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Scale {
     /// By `count(M) / count_ones(M)` over the whole mask: Algorithm 1, line 7.
     #[default]
-    Tensor,
+    PerTensor,
     /// By that quotient over each sample, so that samples and shards stay independent.
-    Sample,
+    PerSample,
     /// By that quotient over each map: each channel of each sample.
-    Channel,
-    /// By `1 / (1 - drop_prob)`, known beforehand. For a drop probability of 1 the scale is 0.
-    Fixed,
-    /// By 1.
-    None,
+    PerMap,
     /// Each position by 1 over its own exact probability to be kept, so that the expectation of
     /// every unit is preserved. The other scales preserve only the mean: at 14 x 14 with block
     /// size 7 and drop probability .1 the paper's makes the centre .81 of what it was, and
     /// the corners 1.10.
     PerPosition,
+    /// By `1 / (1 - drop_prob)`, known beforehand. With a drop probability of 1 every output is
+    /// +0.0.
+    Fixed,
+    /// By 1.
+    Off,
+}
+
+impl Scale {
+    /// Every scale.
+    pub const ALL: &'static [Self] = &[
+        Self::PerTensor,
+        Self::PerSample,
+        Self::PerMap,
+        Self::PerPosition,
+        Self::Fixed,
+        Self::Off,
+    ];
 }
 
 /// What the forward pass writes to dropped units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Fill {
     /// Positive zero.
@@ -49,6 +73,11 @@ pub enum Fill {
     /// from the same key: timm's `with_noise`. Backward passes write zeros, as the gradient of
     /// the noise is 0.
     Noise,
+}
+
+impl Fill {
+    /// Every fill.
+    pub const ALL: &'static [Self] = &[Self::Zero, Self::Noise];
 }
 
 /// A DropBlock layer: block size, drop probability and how the mask is drawn and scaled.
@@ -62,6 +91,8 @@ pub enum Fill {
 /// # Ok::<(), dropblock::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Unchecked", into = "Unchecked"))]
 pub struct DropBlock {
     pub(crate) block_size: BlockSize,
     pub(crate) drop_prob: f64,
@@ -71,6 +102,7 @@ pub struct DropBlock {
     pub(crate) sharing: Sharing,
     pub(crate) scale: Scale,
     pub(crate) fill: Fill,
+    pub(crate) training: bool,
     /// The fastest one unless chosen.
     pub(crate) backend: Option<Backend>,
 }
@@ -85,28 +117,45 @@ impl DropBlock {
     /// [`Error::BlockSize`] for a size of 0, [`Error::DropProb`] outside `[0, 1]` or NaN.
     #[inline]
     pub const fn new(block_size: usize, drop_prob: f64) -> Result<Self, Error> {
-        if !(drop_prob >= 0.0 && drop_prob <= 1.0) {
-            return Err(Error::DropProb { given: drop_prob });
-        }
-        Self {
+        let layer = Self {
             block_size: BlockSize::uniform(1),
-            drop_prob,
+            drop_prob: 0.0,
             gamma: Gamma::Paper { scale: 1.0 },
             region: Region::Valid,
             alignment: Alignment::Before,
-            sharing: Sharing::SampleChannel,
-            scale: Scale::Tensor,
+            sharing: Sharing::None,
+            scale: Scale::PerTensor,
             fill: Fill::Zero,
+            training: true,
             backend: None,
+        };
+        match layer.with_drop_prob(drop_prob) {
+            Ok(layer) => layer.with_block_size(BlockSize::uniform(block_size)),
+            Err(error) => Err(error),
         }
-        .with_block_size(BlockSize::uniform(block_size))
+    }
+
+    /// Sets the drop probability, as a schedule gives it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DropProb`] outside `[0, 1]` or NaN.
+    #[inline]
+    pub const fn with_drop_prob(mut self, drop_prob: f64) -> Result<Self, Error> {
+        if !(drop_prob >= 0.0 && drop_prob <= 1.0) {
+            return Err(Error::DropProb { given: drop_prob });
+        }
+        // Without the sign of a zero, so that equal layers have equal bits.
+        self.drop_prob = drop_prob + 0.0;
+        Ok(self)
     }
 
     /// Sets a block size per axis.
     ///
     /// # Errors
     ///
-    /// [`Error::BlockSize`] for a size of 0.
+    /// [`Error::BlockSize`] for a size of 0, [`Error::BlockFraction`] unless a fraction is finite and
+    /// above 0.
     #[inline]
     pub const fn with_block_size(mut self, block_size: BlockSize) -> Result<Self, Error> {
         match block_size.validate() {
@@ -126,7 +175,7 @@ impl DropBlock {
     /// raw value outside `[0, 1]` or NaN.
     #[inline]
     pub const fn with_gamma(mut self, gamma: Gamma) -> Result<Self, Error> {
-        match gamma {
+        self.gamma = match gamma {
             Gamma::Paper { scale } | Gamma::PaperValid { scale }
                 if !(scale >= 0.0 && scale.is_finite()) =>
             {
@@ -135,8 +184,12 @@ impl DropBlock {
             Gamma::Raw(gamma) if !(gamma >= 0.0 && gamma <= 1.0) => {
                 return Err(Error::Gamma { given: gamma });
             }
-            _ => self.gamma = gamma,
-        }
+            // Without the sign of a zero, as above.
+            Gamma::Paper { scale } => Gamma::Paper { scale: scale + 0.0 },
+            Gamma::PaperValid { scale } => Gamma::PaperValid { scale: scale + 0.0 },
+            Gamma::Raw(gamma) => Gamma::Raw(gamma + 0.0),
+            Gamma::Exact => Gamma::Exact,
+        };
         Ok(self)
     }
 
@@ -195,20 +248,76 @@ impl DropBlock {
         Ok(self)
     }
 
-    /// Returns the layer as it is at inference: it drops nothing and scales nothing.
+    /// Sets whether the layer is in training. If not it drops nothing and scales nothing, whatever
+    /// else is set.
     #[inline]
     #[must_use]
-    pub const fn inference(mut self) -> Self {
-        self.drop_prob = 0.0;
-        self.gamma = Gamma::Raw(0.0);
+    pub const fn with_training(mut self, training: bool) -> Self {
+        self.training = training;
         self
     }
 
-    /// Returns the drop probability that was asked for.
+    /// Returns the block size.
+    #[inline]
+    #[must_use]
+    pub const fn block_size(&self) -> BlockSize {
+        self.block_size
+    }
+
+    /// Returns the drop probability.
     #[inline]
     #[must_use]
     pub const fn drop_prob(&self) -> f64 {
         self.drop_prob
+    }
+
+    /// Returns how gamma follows from the drop probability.
+    #[inline]
+    #[must_use]
+    pub const fn gamma(&self) -> Gamma {
+        self.gamma
+    }
+
+    /// Returns where centres may lie.
+    #[inline]
+    #[must_use]
+    pub const fn region(&self) -> Region {
+        self.region
+    }
+
+    /// Returns where the centre of an even block lies.
+    #[inline]
+    #[must_use]
+    pub const fn alignment(&self) -> Alignment {
+        self.alignment
+    }
+
+    /// Returns which maps of the tensor share one mask.
+    #[inline]
+    #[must_use]
+    pub const fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
+    /// Returns by what kept units are multiplied.
+    #[inline]
+    #[must_use]
+    pub const fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// Returns what the forward pass writes to dropped units.
+    #[inline]
+    #[must_use]
+    pub const fn fill(&self) -> Fill {
+        self.fill
+    }
+
+    /// Tells whether the layer is in training.
+    #[inline]
+    #[must_use]
+    pub const fn is_training(&self) -> bool {
+        self.training
     }
 
     /// Builds the plan for tensors of one shape. It can be evaluated in a `const`, so that a
@@ -224,15 +333,81 @@ impl DropBlock {
     ///     Err(_) => panic!("bad options"),
     /// };
     /// static IN_FLASH: Plan = PLAN;
-    /// # assert_eq!(IN_FLASH.len(), 2048);
+    /// # assert_eq!(IN_FLASH.elements(), 2048);
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Rank`] if the block has sizes for another number of axes, [`Error::TooLarge`] if
-    /// the shape overflows.
+    /// [`Error::Rank`] if the block has sizes for another number of axes, [`Error::Axis`] and
+    /// [`Error::TooLarge`] for a shape that is too large.
+    ///
+    /// # Complexity
+    ///
+    /// About 5 microseconds, so that a schedule may build one for each step; it need not be kept.
     #[inline]
     pub const fn plan(&self, shape: Shape) -> Result<Plan, Error> {
         Plan::new(self, &shape)
+    }
+}
+
+/// Numbers are checked when they are set, so that none is NaN.
+impl Eq for DropBlock {}
+
+impl Hash for DropBlock {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.block_size.hash_into(state);
+        self.drop_prob.to_bits().hash(state);
+        let (kind, value) = match self.gamma {
+            Gamma::Paper { scale } => (0_u8, scale),
+            Gamma::PaperValid { scale } => (1, scale),
+            Gamma::Exact => (2, 0.0),
+            Gamma::Raw(gamma) => (3, gamma),
+        };
+        (kind, value.to_bits()).hash(state);
+        (self.region, self.alignment, self.sharing, self.scale, self.fill).hash(state);
+        (self.training, self.backend).hash(state);
+    }
+}
+
+/// The options as they are stored, checked when they are read. The backend is a matter of the
+/// machine and is not stored.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename = "DropBlock")]
+struct Unchecked {
+    block_size: BlockSize,
+    drop_prob: f64,
+    gamma: Gamma,
+    region: Region,
+    alignment: Alignment,
+    sharing: Sharing,
+    scale: Scale,
+    fill: Fill,
+    training: bool,
+}
+
+#[cfg(feature = "serde")]
+impl From<DropBlock> for Unchecked {
+    fn from(layer: DropBlock) -> Self {
+        let DropBlock { block_size, drop_prob, gamma, region, alignment, .. } = layer;
+        let DropBlock { sharing, scale, fill, training, .. } = layer;
+        Self { block_size, drop_prob, gamma, region, alignment, sharing, scale, fill, training }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Unchecked> for DropBlock {
+    type Error = Error;
+
+    fn try_from(options: Unchecked) -> Result<Self, Error> {
+        let layer = Self::new(1, options.drop_prob)?
+            .with_block_size(options.block_size)?
+            .with_gamma(options.gamma)?
+            .with_region(options.region)
+            .with_alignment(options.alignment)
+            .with_sharing(options.sharing)
+            .with_scale(options.scale)
+            .with_fill(options.fill);
+        Ok(layer.with_training(options.training))
     }
 }

@@ -1,5 +1,7 @@
 //! The element types of tensors.
 
+use core::fmt::Debug;
+
 /// A floating-point element: `f32` or `f64`, with the feature `half` also `half::f16` and
 /// `half::bf16`. Sealed: the set of types is closed.
 ///
@@ -8,9 +10,25 @@
 /// have a ratio: the value is converted, which is exact, multiplied in `f32` and rounded to
 /// nearest even, as frameworks do. Overflow gives infinity, denormals are exact, and NaN stays
 /// NaN with any payload.
+///
+/// ```
+/// use dropblock::Element;
+/// fn zeros<T: Element>(len: usize) -> Vec<T> {
+///     vec![T::ZERO; len]
+/// }
+/// # assert_eq!(zeros::<f32>(2), [0.0, 0.0]);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be scaled: elements are `f32`, `f64`, and with the feature `half` \
+               `f16` and `bf16`",
+    note = "use `drop_only` for elements of any other type: it writes a value to dropped units and \
+            scales nothing"
+)]
 pub trait Element:
-    arithmetic::Arithmetic + Copy + PartialEq + core::fmt::Debug + Send + Sync + 'static
+    arithmetic::Arithmetic + Copy + PartialEq + Debug + Send + Sync + 'static
 {
+    /// The type in which an element is scaled.
+    type Scale: Element<Scale = Self::Scale> + arithmetic::Ratio;
     /// Positive zero, the value of a dropped unit.
     const ZERO: Self;
     /// The scale that changes nothing.
@@ -18,36 +36,43 @@ pub trait Element:
 }
 
 impl Element for f32 {
+    type Scale = Self;
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
 }
 
 impl Element for f64 {
+    type Scale = Self;
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
 }
 
 #[cfg(feature = "half")]
 impl Element for half::f16 {
+    type Scale = f32;
     const ZERO: Self = Self::ZERO;
     const ONE: Self = Self::ONE;
 }
 
 #[cfg(feature = "half")]
 impl Element for half::bf16 {
+    type Scale = f32;
     const ZERO: Self = Self::ZERO;
     const ONE: Self = Self::ONE;
 }
 
 pub(crate) mod arithmetic {
-    use crate::apply::Block;
+    use super::Element;
+    use crate::apply::Kernels;
     use crate::gamma::ONE;
     use crate::noise;
 
     /// What the crate computes with elements; it cannot be named from outside.
-    pub trait Arithmetic: Sized + Block {
+    pub trait Arithmetic: Sized + Kernels {
         /// `value * scale`, rounded once in the type of the scale, and once to this type.
-        fn scaled(self, scale: Self::Scale) -> Self;
+        fn scaled(self, scale: <Self as Element>::Scale) -> Self
+        where
+            Self: Element;
 
         /// A normal deviate in units of 2^-28, rounded once in the type of the scale, and once
         /// to this type.

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::DropCount;
+
 /// Says what was needed and what was given. Nothing has been written when one is returned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -38,22 +40,41 @@ pub enum Error {
         /// The number of axes for which the block has a size.
         given: u8,
     },
-    /// The shape has more elements than memory can hold, or its numbered positions do not
-    /// fit in 64 bits.
+    /// An axis of the map is too long.
+    Axis {
+        /// The axis: 0 for depth, then height, width.
+        axis: usize,
+        /// The largest size that is accepted.
+        limit: u64,
+        /// The size that was given.
+        given: usize,
+    },
+    /// A tensor has more elements than a buffer can hold, or a view reaches further.
     TooLarge {
         /// The largest number of elements that is accepted.
         limit: u64,
     },
-    /// A stride is so small that two units could share an element.
+    /// A stride of an output is so short that two units could share an element.
     Stride {
         /// The axis: 0 for samples, then channels, depth, height, width.
         axis: usize,
-        /// The smallest stride that steps past what the axes of smaller strides reach.
+        /// A length that steps past what all other axes reach.
         needed: u64,
         /// The stride that was given.
-        given: usize,
+        given: isize,
     },
-    /// A buffer has the wrong length. Data buffers must fit exactly, mask buffers may be longer.
+    /// A view leaves its buffer.
+    View {
+        /// Which buffer.
+        buffer: Buffer,
+        /// The number of elements that the view reaches before its first unit, and after it.
+        needed: [usize; 2],
+        /// The element of the first unit, and the length of the buffer.
+        given: [usize; 2],
+    },
+    /// A pass in place was given memory that is not initialised.
+    Uninit,
+    /// A buffer has the wrong length. Dense tensors must fit exactly, mask buffers may be longer.
     Length {
         /// Which buffer.
         buffer: Buffer,
@@ -62,13 +83,24 @@ pub enum Error {
         /// The length that was given.
         given: usize,
     },
-    /// The count belongs to a plan with another number of mask units.
-    OtherPlan {
-        /// The number of units of this plan's mask.
+    /// No mask of this plan, alone or as a shard of a batch, has such a count.
+    Count {
+        /// The count of the mask itself; where it is not known none is dropped.
+        own: DropCount,
+        /// The count that was given.
+        given: DropCount,
+    },
+    /// Scales per sample or per map do not follow from a count of more than the mask itself.
+    Scale {
+        /// The number of units of the mask.
         needed: u64,
-        /// The number of units that the count speaks of.
+        /// The number of units of the count that was given.
         given: u64,
     },
+    /// A forward pass with noise was given a mask that has no key.
+    NoKey,
+    /// Maps that do not lie one behind the other cannot be visited as runs of elements.
+    Layout,
     /// The scale group does not exist.
     Group {
         /// The number of groups of this plan.
@@ -109,6 +141,13 @@ pub enum Error {
         /// The step that was given: it must be above.
         given: u64,
     },
+    /// A schedule lists too many steps.
+    ScheduleSteps {
+        /// The most steps.
+        limit: usize,
+        /// The number of steps that was given.
+        given: usize,
+    },
     /// The backend cannot run in this build or on this machine.
     Backend {
         /// The backend that was asked for.
@@ -138,65 +177,102 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::DropProb { given } => {
-                write!(f, "drop probability must lie in [0, 1], {given} was given")
+                write!(f, "drop probability must be in [0, 1], got {given}")
             }
-            Self::Gamma { given } => write!(f, "gamma must lie in [0, 1], {given} was given"),
+            Self::Gamma { given } => write!(f, "gamma must be in [0, 1], got {given}"),
             Self::GammaScale { given } => {
-                write!(f, "gamma scale must be finite and at least 0, {given} was given")
+                write!(f, "factor of gamma must be finite and at least 0, got {given}")
             }
             Self::BlockSize { axis } => {
-                write!(f, "block size must be at least 1, 0 was given for axis {axis}")
+                write!(f, "block size must be at least 1, got 0 for axis {axis}")
             }
             Self::BlockFraction { given } => {
-                write!(f, "relative block size must be finite and above 0, {given} was given")
+                write!(f, "relative block size must be finite and above 0, got {given}")
             }
-            Self::Rank { needed, given } => write!(
-                f,
-                "block needs one size for each of the map's {needed} axes, {given} were given"
-            ),
-            Self::TooLarge { limit } => {
-                write!(f, "shape must have at most {limit} elements and numbered positions")
+            Self::Rank { needed, given } => {
+                write!(f, "block must have a size for each of the map's {needed} axes, got {given}")
             }
+            Self::Axis { axis, limit, given } => {
+                let axis = ["depth", "height", "width"].get(axis).unwrap_or(&"axis");
+                write!(f, "{axis} of the map must be at most {limit}, got {given}")
+            }
+            Self::TooLarge { limit } => write!(f, "tensor must have at most {limit} elements"),
             Self::Stride { axis, needed, given } => {
                 let axes = ["samples", "channels", "depth", "height", "width"];
-                let axis = axes.get(axis).unwrap_or(&"map");
-                write!(f, "stride of {axis} must be at least {needed}, {given} was given")
+                let axis = axes.get(axis).unwrap_or(&"axis");
+                write!(
+                    f,
+                    "stride of {axis} lets units share an element: with the other strides it must \
+                     be at least {needed} long, got {given}"
+                )
+            }
+            Self::View { buffer, needed: [before, after], given: [first, len] } => write!(
+                f,
+                "view of the {} needs {before} elements before its first one and {after} after \
+                 it, the first one is {first} of {len}",
+                buffer.name()
+            ),
+            Self::Uninit => f.write_str("a pass in place needs initialised elements"),
+            Self::Length { buffer, needed, given } => {
+                let (unit, bound) = match buffer {
+                    Buffer::Input | Buffer::Output => ("elements", "exactly"),
+                    Buffer::Mask => ("64-bit words", "at least"),
+                    Buffer::Source | Buffer::Destination => ("bytes", "exactly"),
+                    Buffer::Counts => ("64-bit words", "exactly"),
+                };
+                write!(f, "{} must hold {bound} {needed} {unit}, got {given}", buffer.name())
+            }
+            Self::Count { own, given } => write!(
+                f,
+                "count must be {} dropped of {} units plus a count of others, got {} of {}",
+                own.dropped, own.total, given.dropped, given.total
+            ),
+            Self::Scale { needed, given } => write!(
+                f,
+                "scales per sample or map follow from the mask's own {needed} units, got a count \
+                 of {given}"
+            ),
+            Self::NoKey => f.write_str("noise is drawn from a key, and the mask has none"),
+            Self::Layout => {
+                f.write_str("maps must lie one behind the other, and channels are last")
+            }
+            Self::Group { groups, given } => {
+                write!(f, "scale group must be below {groups}, got {given}")
             }
             Self::Map { needed: [samples, channels], given: [sample, channel] } => write!(
                 f,
-                "sample and channel must be below {samples} and {channels}, {sample} and \
-                 {channel} were given"
+                "sample and channel must be below {samples} and {channels}, got {sample} and \
+                 {channel}"
             ),
             Self::Position { positions, given } => {
-                write!(f, "position must be below {positions}, {given} was given")
-            }
-            Self::Length { buffer, needed, given } => {
-                let (name, unit, bound) = match buffer {
-                    Buffer::Input => ("input", "elements", "exactly"),
-                    Buffer::Output => ("output", "elements", "exactly"),
-                    Buffer::Mask => ("mask buffer", "64-bit words", "at least"),
-                    Buffer::Source => ("source", "bytes", "exactly"),
-                    Buffer::Destination => ("destination", "bytes", "exactly"),
-                    Buffer::Counts => ("counts", "64-bit words", "exactly"),
-                };
-                write!(f, "{name} must hold {bound} {needed} {unit}, {given} were given")
-            }
-            Self::OtherPlan { needed, given } => {
-                write!(f, "count must come from a mask of {needed} units, it speaks of {given}")
-            }
-            Self::Group { groups, given } => {
-                write!(f, "scale group must be below {groups}, {given} was given")
+                write!(f, "position must be below {positions}, got {given}")
             }
             Self::FirstSample { limit, given } => {
-                write!(f, "first sample must be at most {limit}, {given} was given")
+                write!(f, "first sample must be at most {limit}, got {given}")
             }
             Self::ScheduleValue { given } => {
-                write!(f, "schedule value must lie in [0, 2^64], {given} was given")
+                write!(f, "schedule value must be in [0, 2^64], got {given}")
             }
             Self::ScheduleStep { above, given } => {
-                write!(f, "step of a schedule must be above {above}, {given} was given")
+                write!(f, "step of a schedule must be above {above}, got {given}")
+            }
+            Self::ScheduleSteps { limit, given } => {
+                write!(f, "schedule must list at most {limit} steps, got {given}")
             }
             Self::Backend { given } => write!(f, "backend {given} cannot run here"),
+        }
+    }
+}
+
+impl Buffer {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::Mask => "mask buffer",
+            Self::Source => "source",
+            Self::Destination => "destination",
+            Self::Counts => "counts",
         }
     }
 }

@@ -11,6 +11,7 @@ pub(crate) const ONE: u64 = 1 << 63;
 
 /// How gamma follows from the drop probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Gamma {
     /// Eq. 1 of the paper, times a factor (1 for the paper itself), clamped to 1:
     /// `p * prod(size) / (prod(block) * positions)`, where `positions` is the number of places
@@ -33,8 +34,9 @@ pub enum Gamma {
     /// integers, equal on every machine. The time grows with depth x height of the block:
     /// microseconds for those of networks.
     Exact,
-    /// This value, in `[0, 1]`, as it is. The drop probability then only serves
-    /// [`Scale::Fixed`](crate::Scale::Fixed).
+    /// This value, in `[0, 1]`, whatever the drop probability, which then only serves
+    /// [`Scale::Fixed`](crate::Scale::Fixed): with a drop probability of 0 as many units are
+    /// dropped as with any other.
     Raw(f64),
 }
 

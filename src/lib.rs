@@ -16,53 +16,48 @@ extern crate alloc;
 extern crate std;
 
 mod apply;
-mod backend;
 mod bits;
 mod block;
 mod center;
 mod count;
+mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod dilate;
-mod driver;
+mod drawn;
 mod drop_block;
 mod element;
 mod error;
-mod fill;
 mod gamma;
 mod gap;
+#[cfg(all(test, target_arch = "x86_64", not(miri)))]
+mod hops;
+mod keep;
+mod key;
 mod mask;
 mod noise;
 mod noise_table;
-#[cfg(feature = "rayon")]
-mod parallel;
 mod plan;
 mod preset;
 pub mod reference;
-mod rng;
 mod schedule;
 mod shape;
-mod spread;
-mod stride;
-mod view;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-mod x86;
+mod tensor;
 
-pub use backend::Backend;
 pub use block::{Alignment, BlockSize, Region};
-pub use count::Dropped;
+pub use cpu::Backend;
 pub use dilate::Dilation;
+pub use drawn::{Drawn, DropCount};
 pub use drop_block::{DropBlock, Fill, Scale, Sharing};
 pub use element::Element;
 pub use error::{Buffer, Error};
 pub use gamma::Gamma;
 #[cfg(feature = "half")]
 pub use half;
-#[cfg(feature = "rayon")]
-pub use parallel::Parallel;
-pub use plan::Plan;
+pub use keep::{Keep, KeepRuns, MapPart};
+pub use key::{Key, MASK_VERSION};
+pub use plan::{Mask, Plan};
 pub use rand_core;
-pub use rng::Key;
 pub use schedule::Schedule;
 pub use shape::{Layout, Map, Shape};
-pub use view::{KeepRuns, MaskView, PlanePart};
+pub use tensor::{View, ViewMut};

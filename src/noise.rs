@@ -7,8 +7,8 @@
 //! comes within 2 * 10^-5 of the quantile, and the variance is 1 to within 10^-6. The largest
 //! deviate is 6.34.
 
+use crate::key::{Streams, hash, mix};
 use crate::noise_table::QUANTILES;
-use crate::rng::{Streams, hash, mix};
 
 /// The number of units of a deviate in 1.
 pub(crate) const ONE: f64 = (1 << 28) as f64;

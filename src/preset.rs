@@ -33,7 +33,7 @@ impl DropBlock {
 
     /// timm's `drop_block_2d` since its change of 2025: centres everywhere, with the gamma of
     /// Eq. 1 for the valid region; one mask for all channels of a sample. Its `gamma_scale` is
-    /// [`Gamma::PaperValid`]'s, its `with_noise` goes with [`Scale::None`].
+    /// [`Gamma::PaperValid`]'s, its `with_noise` goes with [`Scale::Off`].
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl DropBlock {
     #[inline]
     pub const fn timm(block_size: usize, drop_prob: f64) -> Result<Self, Error> {
         match Self::timm_legacy(block_size, drop_prob) {
-            Ok(layer) => Ok(layer.with_sharing(Sharing::Sample)),
+            Ok(layer) => Ok(layer.with_sharing(Sharing::OverChannels)),
             Err(error) => Err(error),
         }
     }
@@ -76,7 +76,7 @@ impl DropBlock {
             Ok(layer) => Ok(layer
                 .with_region(Region::Full)
                 .with_alignment(Alignment::After)
-                .with_sharing(Sharing::Sample)),
+                .with_sharing(Sharing::OverChannels)),
             Err(error) => Err(error),
         }
     }
@@ -90,7 +90,7 @@ impl DropBlock {
     #[inline]
     pub const fn dragon(block_size: usize, drop_prob: f64) -> Result<Self, Error> {
         match Self::new(block_size, drop_prob) {
-            Ok(layer) => Ok(layer.with_sharing(Sharing::Sample).with_scale(Scale::Fixed)),
+            Ok(layer) => Ok(layer.with_sharing(Sharing::OverChannels).with_scale(Scale::Fixed)),
             Err(error) => Err(error),
         }
     }

@@ -18,7 +18,7 @@
 //!    channel by channel, less the shared ones), each plane row by row. The line is cut into
 //!    segments of 4096. Position 0 belongs to sample 0 of the whole batch: a shard begins at
 //!    that of its first sample.
-//! 6. **Generator.** [`generator`]: each segment has its own xoshiro128++.
+//! 6. **Generator.** [`generator_state`]: each segment has its own xoshiro128++.
 //! 7. **Centres.** [`centers`]: in a segment, from gap to gap.
 //! 8. **Mask.** [`mask`]: the union of the blocks.
 //! 9. **Layout.** As bits: bit `i` of the mask is unit `i` in the order of the planes, without
@@ -29,7 +29,7 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 use crate::element::arithmetic::Ratio as _;
 use crate::noise_table::QUANTILES;
-use crate::{Alignment, DropBlock, Element, Gamma, Key, Region, Scale, Shape, Sharing};
+use crate::{Alignment, DropBlock, Element, Gamma, Key, Layout, Region, Scale, Shape, Sharing};
 
 const ONE: u64 = 1 << 63;
 
@@ -55,16 +55,22 @@ fn words(key: &Key) -> [u64; 2] {
     [a & !1, b | 1]
 }
 
-/// Returns the generator of a segment of 4096 positions.
+/// Returns the state in which xoshiro128++ begins a segment of 4096 positions.
 #[must_use]
-pub fn generator(key: &Key, segment: u64) -> Xoshiro128PlusPlus {
+pub fn generator_state(key: &Key, segment: u64) -> [u32; 4] {
     let [a, b] = words(key);
     let a = mix(hash(segment).wrapping_add(a));
     let b = mix(hash(segment) ^ b);
-    let mut state = [0; 16];
-    state[..8].copy_from_slice(&a.to_le_bytes());
-    state[8..].copy_from_slice(&b.to_le_bytes());
-    Xoshiro128PlusPlus::from_seed(state)
+    [a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]
+}
+
+/// The generator of a segment.
+fn generator(key: &Key, segment: u64) -> Xoshiro128PlusPlus {
+    let mut seed = [0; 16];
+    for (bytes, word) in seed.chunks_exact_mut(4).zip(generator_state(key, segment)) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    Xoshiro128PlusPlus::from_seed(seed)
 }
 
 /// Returns the table from which the gap to the next centre is drawn, for a gamma in units of
@@ -125,6 +131,9 @@ pub fn realised_gamma(gamma: u64) -> u64 {
 /// Returns gamma in units of 2^-63, before it is rounded to the table.
 #[must_use]
 pub fn gamma(layer: &DropBlock, shape: &Shape) -> u64 {
+    if !layer.training {
+        return 0;
+    }
     let (map, block, places) = geometry(layer, shape);
     let product = |sizes: [usize; 3]| sizes.iter().map(|&size| size as u64).product::<u64>();
     let gamma = match layer.gamma {
@@ -302,8 +311,8 @@ pub fn mask(layer: &DropBlock, shape: &Shape, key: &Key, mask: &mut [bool]) {
     let positions: u64 = places.iter().map(|&places| places as u64).product();
     let first_plane = match layer.sharing {
         // Wraps on empty maps only, which have no positions.
-        Sharing::SampleChannel | Sharing::Sample => key.first_sample.wrapping_mul(channels as u64),
-        Sharing::Channel | Sharing::All => 0,
+        Sharing::None | Sharing::OverChannels => key.first_sample.wrapping_mul(channels as u64),
+        Sharing::OverSamples | Sharing::OverAll => 0,
     };
     let start = first_plane * positions;
     let end = start + (samples * channels) as u64 * positions;
@@ -340,15 +349,12 @@ pub fn mask(layer: &DropBlock, shape: &Shape, key: &Key, mask: &mut [bool]) {
 }
 
 /// Applies a mask: Algorithm 1, line 7. Dropped units become positive zero; kept ones are
-/// multiplied by the scale of their group, once, and rounded once.
-///
-/// A pass that can drop nothing and has a scale of 1 copies instead ([`Plan::forward`]); that is the
-/// same but for signalling NaN, which a multiplication makes quiet.
-///
-/// [`Plan::forward`]: crate::Plan::forward
+/// multiplied by the scale of their group, once, and rounded once. By a scale of 0 they become
+/// positive zero as well. Where gamma is 0, nothing is dropped and the scale is 1, elements are
+/// copied, which leaves even a signalling NaN as it is.
 ///
 /// * `mask`: as [`mask`] writes it.
-/// * `x`, `y`: the tensor in the shape's layout.
+/// * `x`, `y`: the tensor, dense in the shape's layout.
 ///
 /// # Panics
 ///
@@ -360,6 +366,7 @@ pub fn apply<T: Element>(layer: &DropBlock, shape: &Shape, mask: &[bool], x: &[T
     let plane = d * h * w;
     let realised = realised_gamma(gamma(layer, shape));
     let keep = |position| keep_prob(layer, shape, realised, position);
+    let copies = realised == 0 && !mask.contains(&true);
     // Neighbouring planes often have one group, which is not counted anew for each.
     let mut counted = (0..usize::MAX, 0);
     for sample in 0..samples {
@@ -368,17 +375,18 @@ pub fn apply<T: Element>(layer: &DropBlock, shape: &Shape, mask: &[bool], x: &[T
             let mask_channel = if mask_channels == channels { channel } else { 0 };
             let mask_plane = mask_sample * mask_channels + mask_channel;
             let group = match layer.scale {
-                Scale::Tensor => 0..mask.len(),
-                Scale::Sample => {
+                Scale::PerTensor => 0..mask.len(),
+                Scale::PerSample => {
                     let size = mask_channels * plane;
                     mask_sample * size..(mask_sample + 1) * size
                 }
-                Scale::Channel => mask_plane * plane..(mask_plane + 1) * plane,
-                Scale::Fixed | Scale::None | Scale::PerPosition => 0..0,
+                Scale::PerMap => mask_plane * plane..(mask_plane + 1) * plane,
+                Scale::Fixed | Scale::Off | Scale::PerPosition => 0..0,
             };
             let (count, kept) = match layer.scale {
+                _ if !layer.training => (1, 1),
                 Scale::Fixed => (ONE, ONE - (layer.drop_prob * ONE as f64) as u64),
-                Scale::None | Scale::PerPosition => (1, 1),
+                Scale::Off | Scale::PerPosition => (1, 1),
                 _ => {
                     if counted.0 != group {
                         let kept = mask[group.clone()].iter().filter(|&&dropped| !dropped);
@@ -394,8 +402,10 @@ pub fn apply<T: Element>(layer: &DropBlock, shape: &Shape, mask: &[bool], x: &[T
                     Scale::PerPosition => T::Scale::from_keep_prob(keep(position)),
                     _ => scale,
                 };
-                y[element] = if mask[mask_plane * plane + position] {
+                y[element] = if mask[mask_plane * plane + position] || scale == T::Scale::ZERO {
                     T::ZERO
+                } else if copies && scale == T::Scale::ONE {
+                    x[element]
                 } else {
                     x[element].scaled(scale)
                 };
@@ -471,9 +481,11 @@ pub fn normal(draw: u32) -> i32 {
 
 /// The element that holds a unit: sample, channel, position in the map.
 fn element(shape: &Shape, [sample, channel, position]: [usize; 3]) -> usize {
-    let [_, h, w] = shape.map().size();
-    let index = [sample, channel, position / (h * w), position / w % h, position % w];
-    index.iter().zip(shape.strides()).map(|(index, stride)| index * stride).sum()
+    let (channels, plane) = (shape.channels(), shape.map().size().iter().product::<usize>());
+    match shape.layout() {
+        Layout::ChannelsFirst => (sample * channels + channel) * plane + position,
+        Layout::ChannelsLast => (sample * plane + position) * channels + channel,
+    }
 }
 
 /// The probability in units of 2^-63 that a unit is kept: 1 - gamma to the power of the number of
@@ -520,9 +532,9 @@ fn reach(layer: &DropBlock, block: usize) -> (usize, usize) {
 fn mask_planes(layer: &DropBlock, shape: &Shape) -> [usize; 2] {
     let (samples, channels) = (shape.samples(), shape.channels());
     match layer.sharing {
-        Sharing::SampleChannel => [samples, channels],
-        Sharing::Sample => [samples, channels.min(1)],
-        Sharing::Channel => [samples.min(1), channels],
-        Sharing::All => [samples.min(1), channels.min(1)],
+        Sharing::None => [samples, channels],
+        Sharing::OverChannels => [samples, channels.min(1)],
+        Sharing::OverSamples => [samples.min(1), channels],
+        Sharing::OverAll => [samples.min(1), channels.min(1)],
     }
 }

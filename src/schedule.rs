@@ -41,21 +41,40 @@ const LIMIT: f64 = 18_446_744_073_709_551_616.0;
 /// Multiplications, divisions and sums of the IEEE standard, and the sine of the crate `libm`,
 /// which is made of the same: equal bits on every machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Unchecked", into = "Unchecked"))]
 pub struct Schedule {
     start: f64,
     end: f64,
     course: Course,
     held: u64,
+    list: List,
 }
 
 /// What lies between start and end.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Course {
     Linear,
     Cosine,
     Darknet,
-    Steps(&'static [(u64, f64)]),
+    Steps,
 }
+
+/// The steps of a list, of its own, so that it may come from a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct List {
+    steps: [(u64, f64); MAX_STEPS],
+    len: usize,
+}
+
+impl List {
+    const EMPTY: Self = Self { steps: [(0, 0.0); MAX_STEPS], len: 0 };
+}
+
+/// The most steps that a schedule can list.
+const MAX_STEPS: usize = 32;
 
 impl Schedule {
     /// Always this value, in `[0, 2^64]`.
@@ -91,28 +110,39 @@ impl Schedule {
         Self::new(start, end, Course::Cosine)
     }
 
-    /// `start`, then from each listed step on the value beside it, all in `[0, 2^64]`. The steps
-    /// rise from at least 1. From step `total` on the last value holds, listed later or not.
+    /// `start`, then from each of at most 32 listed steps on the value beside it, all in
+    /// `[0, 2^64]`. The steps rise from at least 1. From step `total` on the last value holds, listed later or not.
     ///
     /// # Errors
     ///
     /// [`Error::ScheduleValue`] for a value outside the range or NaN, [`Error::ScheduleStep`] for
-    /// a step that is not above the one before it, or not above 0.
+    /// a step that is not above the one before it, or not above 0, [`Error::ScheduleSteps`] for
+    /// more than 32.
     #[inline]
-    pub const fn steps(start: f64, list: &'static [(u64, f64)]) -> Result<Self, Error> {
+    pub const fn steps(start: f64, list: &[(u64, f64)]) -> Result<Self, Error> {
         let (mut above, mut end) = (0, start);
-        let mut rest = list;
-        while let [(step, value), after @ ..] = rest {
-            if *step <= above {
-                return Err(Error::ScheduleStep { above, given: *step });
+        let (limit, given) = (MAX_STEPS, list.len());
+        if given > limit {
+            return Err(Error::ScheduleSteps { limit, given });
+        }
+        let mut own = List { len: given, ..List::EMPTY };
+        let mut i = 0;
+        while i < list.len() {
+            let (step, value) = list[i];
+            if step <= above {
+                return Err(Error::ScheduleStep { above, given: step });
             }
-            if let Err(error) = Self::constant(*value) {
+            if let Err(error) = Self::constant(value) {
                 return Err(error);
             }
-            (above, end) = (*step, *value);
-            rest = after;
+            own.steps[i] = list[i];
+            (above, end) = (step, value);
+            i += 1;
         }
-        Self::new(start, end, Course::Steps(list))
+        match Self::new(start, end, Course::Steps) {
+            Ok(schedule) => Ok(Self { list: own, ..schedule }),
+            Err(error) => Err(error),
+        }
     }
 
     /// The paper's drop probability: linearly from 0 to `drop_prob`, that is `keep_prob`
@@ -195,8 +225,14 @@ impl Schedule {
                 let angle = core::f64::consts::PI * (done as f64 / all - 0.5);
                 self.between(1.0 + libm::sin(angle), 2.0)
             }
-            Course::Steps(list) => {
-                let begun = list.iter().rev().find(|(first, _)| *first <= done);
+            Course::Steps => {
+                let begun = self
+                    .list
+                    .steps
+                    .iter()
+                    .take(self.list.len)
+                    .rev()
+                    .find(|(first, _)| *first <= done);
                 begun.map_or(self.start, |&(_, value)| value)
             }
         }
@@ -216,7 +252,7 @@ impl Schedule {
         if !(end >= 0.0 && end <= LIMIT) {
             return Err(Error::ScheduleValue { given: end });
         }
-        Ok(Self { start, end, course, held: 0 })
+        Ok(Self { start, end, course, held: 0, list: List::EMPTY })
     }
 
     /// `done / all` of the way. The product comes first, so that a block size that is whole in
@@ -244,5 +280,40 @@ impl Gamma {
             4 => Self::Paper { scale: 1.0 },
             _ => Self::Paper { scale: 0.0 },
         }
+    }
+}
+
+/// A schedule as it is stored, checked when it is read.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename = "Schedule")]
+struct Unchecked {
+    start: f64,
+    end: f64,
+    course: Course,
+    held: u64,
+    list: List,
+}
+
+#[cfg(feature = "serde")]
+impl From<Schedule> for Unchecked {
+    fn from(Schedule { start, end, course, held, list }: Schedule) -> Self {
+        Self { start, end, course, held, list }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Unchecked> for Schedule {
+    type Error = Error;
+
+    fn try_from(stored: Unchecked) -> Result<Self, Error> {
+        let Unchecked { start, end, course, held, list } = stored;
+        let (limit, given) = (MAX_STEPS, list.len);
+        let steps = list.steps.get(..given).ok_or(Error::ScheduleSteps { limit, given })?;
+        let schedule = match course {
+            Course::Steps => Self::steps(start, steps),
+            course => Self::new(start, end, course),
+        };
+        Ok(schedule?.after(held))
     }
 }

@@ -1,6 +1,6 @@
 //! Shapes of maps and tensors, layouts, checked lengths.
 
-use crate::{Error, stride};
+use crate::Error;
 
 /// The most elements that a tensor may have: a buffer of them must be addressable, and a
 /// length in 64 bits must leave room for a shift or a sum.
@@ -84,23 +84,27 @@ pub enum Layout {
     ChannelsLast,
 }
 
-/// The shape of an activation tensor: samples, channels, map, and where the elements lie.
+impl Layout {
+    /// Every layout.
+    pub const ALL: &'static [Self] = &[Self::ChannelsFirst, Self::ChannelsLast];
+}
+
+/// The shape of an activation tensor: samples, channels, map, and the order of its axes.
 ///
 /// ```
 /// use dropblock::Shape;
 /// let shape = Shape::nchw(32, 256, 14, 14);
 /// assert_eq!(shape.len(), Ok(32 * 256 * 14 * 14));
-/// // Rows of 14 padded to 16: a view into a larger buffer.
-/// let padded = shape.with_strides([256 * 14 * 16, 14 * 16, 0, 16, 1]);
-/// # assert_eq!(padded.extent(), Ok(32 * 256 * 14 * 16 - 2));
 /// ```
+///
+/// A tensor that does not lie as its shape says, as a crop or padded rows, goes through
+/// [`View`](crate::View). The mask does not depend on the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     pub(crate) samples: usize,
     pub(crate) channels: usize,
     pub(crate) map: Map,
-    /// Of samples, channels, depth, height and width.
-    pub(crate) strides: [usize; 5],
+    pub(crate) layout: Layout,
 }
 
 impl Shape {
@@ -108,13 +112,7 @@ impl Shape {
     #[inline]
     #[must_use]
     pub const fn new(samples: usize, channels: usize, map: Map, layout: Layout) -> Self {
-        let [d, h, w] = map.size;
-        let order = match layout {
-            Layout::ChannelsFirst => [0, 1, 2, 3, 4],
-            Layout::ChannelsLast => [0, 2, 3, 4, 1],
-        };
-        let strides = stride::contiguous(&[samples, channels, d, h, w], &order);
-        Self { samples, channels, map, strides }
+        Self { samples, channels, map, layout }
     }
 
     /// 1-D maps, channels first: samples, channels, length.
@@ -159,20 +157,6 @@ impl Shape {
         Self::new(n, c, Map::dhw(depth, height, width), Layout::ChannelsLast)
     }
 
-    /// Makes it a view: a crop, a slice of the channels, padded rows, or any order of axes.
-    ///
-    /// `strides` are those of samples, channels, depth, height and width, in elements; what is
-    /// given for an axis of size 1 or a missing axis does not matter. Buffers then hold
-    /// [`extent`](Self::extent) elements from the view's first on; those that are not part of
-    /// the view are neither read nor written. A plan refuses strides of which two units could
-    /// share an element. The mask does not depend on strides.
-    #[inline]
-    #[must_use]
-    pub const fn with_strides(mut self, strides: [usize; 5]) -> Self {
-        self.strides = strides;
-        self
-    }
-
     /// Returns the number of samples (the batch size).
     #[inline]
     #[must_use]
@@ -194,29 +178,15 @@ impl Shape {
         self.map
     }
 
-    /// Returns the strides of samples, channels, depth, height and width, in elements.
+    /// Returns the order of the axes in memory.
     #[inline]
     #[must_use]
-    pub const fn strides(&self) -> [usize; 5] {
-        self.strides
+    pub const fn layout(&self) -> Layout {
+        self.layout
     }
 
-    /// Returns the number of elements from the first to the last of the tensor, the length of
-    /// its buffers. Without gaps it is [`len`](Self::len).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TooLarge`] if it overflows the limit, [`Error::Stride`] if two units could share
-    /// an element.
-    #[inline]
-    pub const fn extent(&self) -> Result<usize, Error> {
-        if let Err(error) = self.len() {
-            return Err(error);
-        }
-        stride::check(&self.sizes(), &self.strides, MAX_ELEMENTS)
-    }
-
-    const fn sizes(&self) -> [usize; 5] {
+    /// The sizes of samples, channels, depth, height and width.
+    pub(crate) const fn sizes(&self) -> [usize; 5] {
         let [d, h, w] = self.map.size;
         [self.samples, self.channels, d, h, w]
     }
@@ -225,7 +195,7 @@ impl Shape {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`] if the product overflows the limit.
+    /// [`Error::TooLarge`] if there are more elements than a buffer can hold.
     #[inline]
     pub const fn len(&self) -> Result<usize, Error> {
         checked_len(&self.sizes())

@@ -2,25 +2,33 @@
 //! function that runs without the feature `rayon` is called here.
 
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
+use std::cell::Cell;
 use std::fmt::{self, Write};
+use std::hash::{Hash, Hasher};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::mem::MaybeUninit;
 
 use dropblock::{
-    Alignment, Backend, BlockSize, Dilation, DropBlock, Dropped, Element, Error, Fill, Gamma, Key,
-    Layout, Map, MaskView, Plan, Region, Scale, Schedule, Shape, Sharing, reference,
+    Alignment, Backend, BlockSize, Dilation, Drawn, DropBlock, DropCount, Element, Error, Fill,
+    Gamma, Keep, Key, Layout, Map, Mask, Plan, Region, Scale, Schedule, Shape, Sharing, View,
+    ViewMut,
 };
+use rand_xoshiro::Xoshiro128PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng as _;
 
 struct Counting;
 
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// Those of this thread: the harness allocates in its own while a test runs.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
 
 #[allow(unsafe_code, reason = "an allocator cannot be written without")]
 // SAFETY: every call goes to the system's allocator as it is. `realloc` and `alloc_zeroed` are the
 // provided ones, which call `alloc`.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(memory) }
     }
@@ -36,15 +44,14 @@ static ALLOCATOR: Counting = Counting;
 
 /// Runs a part and returns what it returned, or the number of allocations if there were any.
 fn count_allocations<R>(part: impl FnOnce() -> R) -> Result<R, usize> {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = ALLOCATIONS.get();
     let result = part();
-    match ALLOCATIONS.load(Ordering::Relaxed) - before {
+    match ALLOCATIONS.get() - before {
         0 => Ok(result),
         allocations => Err(allocations),
     }
 }
 
-/// One test only: another one beside it would allocate while this one counts.
 #[test]
 fn no_operation_allocates() -> Result<(), Error> {
     assert_eq!(
@@ -107,21 +114,39 @@ fn presets_and_errors() -> Result<(), Error> {
         DropBlock::dragon(7, 0.1)?,
         DropBlock::new(7, 0.1)?.with_gamma(Gamma::Exact)?,
         DropBlock::new(7, 0.1)?.with_gamma(Gamma::paper_group(3))?,
-        DropBlock::new(7, 0.1)?.with_block_size(BlockSize::relative(0.25))?.inference(),
+        DropBlock::new(7, 0.1)?.with_block_size(BlockSize::relative(0.25))?.with_training(false),
+        DropBlock::new(7, 0.1)?.with_drop_prob(0.2)?.with_training(true),
     ] {
         let plan = layer.with_alignment(Alignment::After).plan(shape)?;
         assert!(plan.gamma() <= 1.0 && plan.expected_dropped() <= 1.0);
-        assert!(plan.options().drop_prob() <= 1.0 && !plan.is_empty());
-        let numbers = [plan.len(), plan.extent(), plan.units(), plan.mask_len(), plan.groups()];
+        assert!(plan.layer().drop_prob() <= 1.0 && layer.gamma() == plan.layer().gamma());
+        assert_eq!(
+            (layer.block_size(), layer.region()),
+            (layer.block_size(), plan.layer().region())
+        );
+        assert_eq!(
+            (layer.sharing(), layer.scale()),
+            (plan.layer().sharing(), plan.layer().scale())
+        );
+        assert_eq!((layer.fill(), plan.layer().alignment()), (Fill::Zero, Alignment::After));
+        assert_eq!(layer.is_training(), plan.layer().is_training());
+        let numbers = [plan.elements(), plan.units(), plan.mask_words(), plan.groups()];
         assert!(numbers.iter().all(|&number| number > 0));
-        assert_eq!(plan.shape().extent(), shape.len());
+        assert_eq!(Ok(plan.elements()), plan.shape().len());
+        let last = plan.with_samples(1)?;
+        assert!(last != plan && last.with_samples(2)? == plan);
+        let mut hasher = std::hash::DefaultHasher::new();
+        plan.hash(&mut hasher);
+        assert_ne!(hasher.finish(), 0);
     }
     let errors = [
         DropBlock::new(0, 0.1).err(),
         DropBlock::new(7, 1.5).err(),
         DropBlock::new(7, 0.1)?.plan(Shape::nchw(usize::MAX, 1, 1, 1)).err(),
-        DropBlock::new(7, 0.1)?.plan(shape.with_strides([0; 5])).err(),
-        MaskView::new(&[], 0..9).err(),
+        DropBlock::new(7, 0.1)?.plan(Shape::nchw(1, 1, 1, usize::MAX)).err(),
+        Schedule::steps(0.0, &[(0, 1.0); 33]).err(),
+        Keep::new(&[], 0..9).err(),
+        stride_error(&DropBlock::new(7, 0.1)?.plan(Shape::nchw(1, 2, 3, 4))?),
     ];
     for error in errors {
         let mut text = Text { bytes: [0; 256], len: 0 };
@@ -130,6 +155,10 @@ fn presets_and_errors() -> Result<(), Error> {
     let mut text = Text { bytes: [0; 256], len: 0 };
     assert!(write!(text, "{} {:?}", Backend::detect(), Backend::ALL).is_ok());
     Ok(())
+}
+
+fn stride_error(plan: &Plan) -> Option<Error> {
+    plan.forward_in_place(Key::new(1), ViewMut::new(&mut [0.0_f32; 99], 0, [0; 5])).err()
 }
 
 fn dilations() -> Result<(), Error> {
@@ -157,41 +186,34 @@ fn dilations() -> Result<(), Error> {
     Ok(())
 }
 
-/// All operations on tensors of every rank and layout, with every scale and sharing.
+/// All operations on tensors of every rank and layout, dense and as views, with every scale and
+/// sharing.
 fn tensors<T: Element>() -> Result<(), Error> {
-    let gaps = |shape: Shape| shape.with_strides([1 << 18, 1 << 15, 1 << 12, 140, 1]);
-    let shapes = [Layout::ChannelsFirst, Layout::ChannelsLast].map(|layout| {
+    let shapes = Layout::ALL.iter().map(|&layout| {
         [
             Shape::new(2, 3, Map::hw(130, 131), layout),
             Shape::new(2, 66, Map::hw(9, 10), layout),
             Shape::new(3, 2, Map::l(4097), layout),
             Shape::new(2, 5, Map::dhw(3, 11, 12), layout),
-            gaps(Shape::new(2, 5, Map::hw(130, 131), layout)),
-            gaps(Shape::new(2, 3, Map::dhw(3, 11, 12), layout)),
         ]
     });
-    let sharings = [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All];
     let mut turn = 0;
     for shape in shapes.into_iter().flatten() {
-        for scale in [
-            Scale::Tensor,
-            Scale::Sample,
-            Scale::Channel,
-            Scale::Fixed,
-            Scale::None,
-            Scale::PerPosition,
-        ] {
+        for &scale in Scale::ALL {
             turn += 1;
             let layer = DropBlock::new(5, 0.1)?
                 .with_gamma(if turn % 3 == 0 { Gamma::Raw(0.0) } else { Gamma::Exact })?
                 .with_scale(scale)
-                .with_region([Region::Valid, Region::Full][turn % 2])
-                .with_sharing(sharings[turn / 2 % 4])
-                .with_fill([Fill::Zero, Fill::Noise][turn / 5 % 2]);
+                .with_region(Region::ALL[turn % 2])
+                .with_sharing(Sharing::ALL[turn / 2 % 4])
+                .with_fill(Fill::ALL[turn / 5 % 2]);
             let mut buffers = Buffers::<T>::new(&layer.plan(shape)?);
             for backend in Backend::available() {
                 let result = count_allocations(|| {
-                    every_operation(&layer.with_backend(backend)?.plan(shape)?, &mut buffers)
+                    let plan = layer.with_backend(backend)?.plan(shape)?;
+                    let maps = maps_of_the_callers(&plan, &mut buffers)?;
+                    every_operation(&plan, maps, &mut buffers)?;
+                    views(&plan, &mut buffers)
                 });
                 assert_eq!(result, Ok(Ok(())), "{layer:?} {shape:?}");
             }
@@ -203,58 +225,118 @@ fn tensors<T: Element>() -> Result<(), Error> {
 struct Buffers<T> {
     x: Vec<T>,
     y: Vec<T>,
+    fresh: Vec<MaybeUninit<T>>,
+    /// Room for a view, and its strides.
+    wide: Vec<T>,
+    strides: [isize; 5],
     quantised: Vec<i8>,
-    mask: Vec<u64>,
+    words: Vec<u64>,
 }
 
 impl<T: Element> Buffers<T> {
     fn new(plan: &Plan) -> Self {
+        let [_, h, w] = plan.shape().map().size();
+        // Rows from the last to the first, each with a gap behind it.
+        let row = w + 3;
+        let plane = plan.shape().map().size()[0] * h * row;
+        let sample = plan.shape().channels() * plane;
+        let strides = [sample, plane, h * row, row, 1].map(|stride| stride as isize);
+        let [sample_stride, channel, slice, row_stride, step] = strides;
         Self {
-            x: vec![T::ONE; plan.extent()],
-            y: vec![T::ONE; plan.extent()],
-            quantised: vec![1; plan.extent()],
-            mask: vec![0; plan.mask_len()],
+            x: vec![T::ONE; plan.elements()],
+            y: vec![T::ONE; plan.elements()],
+            fresh: vec![MaybeUninit::new(T::ONE); plan.elements()],
+            wide: vec![T::ONE; plan.shape().samples() * sample],
+            strides: [sample_stride, channel, slice, -row_stride, step],
+            quantised: vec![1; plan.elements()],
+            words: vec![0; plan.mask_words()],
         }
     }
 }
 
-fn every_operation<T: Element>(plan: &Plan, buffers: &mut Buffers<T>) -> Result<(), Error> {
-    let Buffers { x, y, quantised, mask } = buffers;
-    let key = Key::new(1).step(2).layer(3).first_sample(4);
+fn every_operation<T: Element>(
+    plan: &Plan,
+    kept: usize,
+    buffers: &mut Buffers<T>,
+) -> Result<(), Error> {
+    let Buffers { x, y, fresh, quantised, words, .. } = buffers;
+    let key = Key::new(1).with_step(2).with_layer(3).with_first_sample(4);
+    assert!(kept > 0 && Key::from_words(key.to_words()) == key);
     let _ = plan.backend();
 
     // The stages one by one, then joined.
-    plan.centers(key, mask)?;
-    plan.centers_from_rng(&mut reference::generator(&key, 0), mask)?;
-    plan.dilate(mask)?;
-    let dropped: Dropped = plan.count(mask)?;
-    plan.count_group(mask, 0)?;
-    plan.apply(mask, &dropped, x, y)?;
-    plan.apply_in_place(mask, &dropped, x)?;
-    plan.fill_dropped(mask, quantised, 3)?;
-    plan.fill_noise(key, mask, x)?;
-    plan.mask(key, mask)?;
+    plan.draw_centers(key, words)?;
+    plan.draw_centers_from(&mut Xoshiro128PlusPlus::seed_from_u64(1), words)?;
+    plan.dilate(words)?;
+    let mask: Mask<'_> = plan.mask_from(words)?.with_key(key)?;
+    mask.count_group(0)?;
+    let mask = mask.with_count(mask.count())?;
+    mask.forward(&*x, &mut *y)?;
+    mask.forward(&*x, ViewMut::uninit(fresh))?;
+    mask.forward_in_place(&mut *x)?;
+    mask.backward(&*x, &mut *y)?;
+    mask.backward_in_place(&mut *x)?;
+    mask.drop_only(&mut *quantised, 3)?;
 
-    plan.forward(key, x, y, Some(mask))?;
-    plan.forward(key, x, y, None)?;
-    let dropped = plan.forward_in_place(key, x, Some(mask))?;
-    plan.forward_in_place(key, x, None)?;
-    plan.backward(key, &dropped, x, y)?;
-    plan.backward_in_place(key, &dropped, x)?;
-    plan.drop_only(key, quantised, 3, None)?;
-    plan.drop_only(key, quantised, 3, Some(mask))?;
-    let _ = (plan.scale::<T>(&dropped), plan.position_scale::<T>(7)?);
-    let _ = (dropped.scale::<T>(), dropped.fraction());
-
-    // Masks in loops of the caller's.
-    let mut kept = 0;
-    plan.for_each_plane(key, |part| {
-        kept += part.mask.keep_runs().map(|run| run.len()).sum::<usize>();
-    })?;
-    let view: MaskView<'_> = plan.view(mask, 1, 1)?;
-    let row = view.part(11..62);
-    kept += row.keep_lanes::<8>(9).len() + row.keep_word(3).count_ones() as usize;
-    kept += usize::from(row.is_kept(4)) + view.dropped().count as usize + row.len();
-    assert!(kept > 0 && !row.is_empty());
+    let mask = plan.draw(key, words)?;
+    mask.forward_in_place(&mut *x)?;
+    let drawn = mask.drawn().unwrap_or(Drawn::from(key));
+    let drawn = Drawn::from_words(drawn.to_words());
+    assert_eq!(plan.count(key)?, drawn);
+    for drawn in [drawn, Drawn::from(key)] {
+        plan.forward(drawn, &*x, &mut *y)?;
+        plan.forward(drawn, &*x, ViewMut::uninit(fresh))?;
+        plan.forward_in_place(drawn, &mut *x)?;
+        plan.backward(drawn, &*x, &mut *y)?;
+        plan.backward_in_place(drawn, &mut *x)?;
+    }
+    plan.drop_only(key, &mut *quantised, 3)?;
+    let count: DropCount = drawn.count().unwrap_or_default();
+    let _ = (plan.scale::<T>(count), plan.position_scale::<T>(7)?, count.fraction());
+    // Errors as well.
+    let wrong = Drawn::from(key).with_count(DropCount { dropped: 1, total: 0 });
+    assert!(plan.backward_in_place(wrong, &mut *x).is_err());
+    assert!(mask.with_count(DropCount { dropped: 1, total: 0 }).is_err());
+    assert!(mask.forward(&x[1..], &mut *y).is_err());
     Ok(())
+}
+
+/// Tensors that do not lie as the plan's shape says.
+fn views<T: Element>(plan: &Plan, buffers: &mut Buffers<T>) -> Result<(), Error> {
+    let Buffers { x, y, wide, strides, words, .. } = buffers;
+    let (key, row) = (Key::new(1), strides[3].unsigned_abs());
+    let first = (plan.shape().map().size()[1] - 1) * row;
+    let mask = plan.draw(key, words)?;
+    mask.forward(&*x, ViewMut::new(wide, first, *strides))?;
+    mask.forward_in_place(ViewMut::new(wide, first, *strides))?;
+    mask.backward(View::new(wide, first, *strides), &mut *y)?;
+    mask.drop_only(ViewMut::new(wide, first, *strides), T::ZERO)?;
+    plan.forward(key, &*x, ViewMut::new(wide, first, *strides))?;
+    plan.forward_in_place(key, ViewMut::new(wide, first, *strides))?;
+    plan.backward(key, View::new(wide, first, *strides), &mut *y)?;
+    plan.backward(key, View::new(wide, 0, [0; 5]), &mut *y)?;
+    plan.backward_in_place(key, ViewMut::new(wide, first, *strides))?;
+    plan.drop_only(key, ViewMut::new(wide, first, *strides), T::ZERO)?;
+    Ok(())
+}
+
+/// Masks in loops of the caller's.
+fn maps_of_the_callers<T: Element>(plan: &Plan, buffers: &mut Buffers<T>) -> Result<usize, Error> {
+    let key = Key::new(1);
+    let mut kept = 0;
+    plan.for_each_map(key, |part| {
+        let _ = (part.sample(), part.channel(), part.elements(), part.scale::<T>());
+        kept += part.keep().runs().map(|run| run.len()).sum::<usize>();
+    })?;
+    let mask = plan.draw(key, &mut buffers.words)?;
+    kept += mask.dropped_words().len();
+    if let Ok(maps) = mask.maps() {
+        kept += maps.map(|map| map.positions().len()).sum::<usize>();
+    }
+    let keep: Keep<'_> = mask.map(1, 1)?.keep();
+    let row = keep.part(11..62);
+    kept += row.lanes::<8>(9).len() + row.word(3).count_ones() as usize;
+    kept += usize::from(row.is_kept(4)) + row.len();
+    assert!(!row.is_empty());
+    Ok(kept)
 }

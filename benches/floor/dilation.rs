@@ -73,9 +73,10 @@ fn bench(settings: &Settings, maps: usize, side: usize) {
 /// Centres of the density that a layer has.
 fn buffers(maps: usize, side: usize) -> Buffers {
     let plan = done(done(DropBlock::new(BLOCK, P)).plan(Shape::nchw(1, maps, side, side)));
-    let mut bits = vec![0; plan.mask_len()];
-    done(plan.centers(Key::new(7), &mut bits));
-    let bytes: Vec<u8> = (0..plan.len()).map(|i| (bits[i / 64] >> (i % 64) & 1) as u8).collect();
+    let mut bits = vec![0; plan.mask_words()];
+    done(plan.draw_centers(Key::new(7), &mut bits));
+    let bytes: Vec<u8> =
+        (0..plan.elements()).map(|i| (bits[i / 64] >> (i % 64) & 1) as u8).collect();
     Buffers { dilated_bits: bits.clone(), bits, dilated_bytes: bytes.clone(), bytes }
 }
 

@@ -1,12 +1,15 @@
 //! The passes over a tensor and their stages, for shapes, layouts, types and options.
 
 use std::hint::black_box;
+use std::mem::take;
 #[cfg(feature = "rayon")]
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "half")]
 use dropblock::half::{bf16, f16};
-use dropblock::{DropBlock, Dropped, Fill, Key, Layout, Map, Plan, Scale, Shape, Sharing};
+use dropblock::{
+    Drawn, DropBlock, DropCount, Fill, Key, Layout, Map, Plan, Scale, Shape, Sharing, View, ViewMut,
+};
 
 use crate::harness::{Candidate, Group, NANOSECONDS, Settings, backends, done, time};
 use crate::number::{Number, digest};
@@ -29,6 +32,8 @@ pub(crate) fn run(settings: &Settings) {
 /// One line of the table: a shape and the options that matter for speed.
 struct Problem {
     shape: Shape,
+    /// For rows that are padded.
+    strides: Option<[isize; 5]>,
     block: usize,
     p: f64,
     sharing: Sharing,
@@ -38,8 +43,8 @@ struct Problem {
 }
 
 fn paper(shape: Shape, block: usize, p: f64) -> Problem {
-    let (sharing, scale) = (Sharing::SampleChannel, Scale::Tensor);
-    Problem { shape, block, p, sharing, scale, fill: Fill::Zero, name: "" }
+    let (sharing, scale, fill) = (Sharing::None, Scale::PerTensor, Fill::Zero);
+    Problem { shape, strides: None, block, p, sharing, scale, fill, name: "" }
 }
 
 pub(crate) fn base() -> Shape {
@@ -66,14 +71,14 @@ fn problems() -> Vec<Problem> {
         paper(nhwc, 7, 0.1),
         paper(Shape::new(32, 256, Map::l(196), Layout::ChannelsFirst), 7, 0.1),
         paper(volume(), 3, 0.1),
-        Problem { sharing: Sharing::Sample, name: " shared", ..paper(base, 7, 0.1) },
-        Problem { scale: Scale::Sample, name: " per sample", ..paper(base, 7, 0.1) },
-        Problem { scale: Scale::Channel, name: " per channel", ..paper(base, 7, 0.1) },
+        Problem { sharing: Sharing::OverChannels, name: " shared", ..paper(base, 7, 0.1) },
+        Problem { scale: Scale::PerSample, name: " per sample", ..paper(base, 7, 0.1) },
+        Problem { scale: Scale::PerMap, name: " per channel", ..paper(base, 7, 0.1) },
         Problem { scale: Scale::Fixed, name: " fixed", ..paper(base, 7, 0.1) },
         Problem { scale: Scale::PerPosition, name: " per position", ..paper(base, 7, 0.1) },
-        Problem { sharing: Sharing::Sample, name: " shared", ..paper(nhwc, 7, 0.1) },
+        Problem { sharing: Sharing::OverChannels, name: " shared", ..paper(nhwc, 7, 0.1) },
         Problem { scale: Scale::PerPosition, name: " per position", ..paper(nhwc, 7, 0.1) },
-        Problem { name: " padded rows", ..paper(base.with_strides(padded), 7, 0.1) },
+        Problem { strides: Some(padded), name: " padded rows", ..paper(base, 7, 0.1) },
         Problem { fill: Fill::Noise, name: " noise", ..paper(base, 7, 0.1) },
     ]
 }
@@ -81,16 +86,17 @@ fn problems() -> Vec<Problem> {
 /// The name of a shape in the CSV.
 pub(crate) fn name(shape: &Shape) -> String {
     let [d, h, w] = shape.map().size();
-    let layout = if shape.strides()[4] == 1 { "ChannelsFirst" } else { "ChannelsLast" };
-    format!("{layout} {}x{}x{d}x{h}x{w}", shape.samples(), shape.channels())
+    format!("{:?} {}x{}x{d}x{h}x{w}", shape.layout(), shape.samples(), shape.channels())
 }
 
 /// The buffers of one shape.
 struct Buffers<T> {
     x: Vec<T>,
     y: Vec<T>,
-    mask: Vec<u64>,
-    dropped: Dropped,
+    words: Vec<u64>,
+    /// That of the last mask.
+    count: DropCount,
+    strides: Option<[isize; 5]>,
     step: u64,
 }
 
@@ -98,7 +104,26 @@ impl<T> Buffers<T> {
     /// A fresh key each time, so that no branch predictor learns the mask.
     fn key(&mut self) -> Key {
         self.step += 1;
-        Key::new(7).step(self.step)
+        Key::new(7).with_step(self.step)
+    }
+
+    fn x_mut(&mut self) -> ViewMut<'_, T> {
+        view_mut(&mut self.x, self.strides)
+    }
+
+    fn x_and_y(&mut self) -> (View<'_, T>, ViewMut<'_, T>) {
+        let x = match self.strides {
+            Some(strides) => View::new(&self.x, 0, strides),
+            None => (&self.x).into(),
+        };
+        (x, view_mut(&mut self.y, self.strides))
+    }
+}
+
+fn view_mut<T>(buffer: &mut [T], strides: Option<[isize; 5]>) -> ViewMut<'_, T> {
+    match strides {
+        Some(strides) => ViewMut::new(buffer, 0, strides),
+        None => buffer.into(),
     }
 }
 
@@ -108,56 +133,96 @@ enum Floor {
     Copy,
 }
 
-type Operation<T> = (&'static str, Floor, fn(&Plan, &mut Buffers<T>));
+/// Carries an operation out and returns its seconds.
+type Body<T> = fn(&Plan, &mut Buffers<T>) -> f64;
+
+type Operation<T> = (&'static str, Floor, Body<T>);
 
 fn operations<T: Number>() -> [Operation<T>; 12] {
     [
         ("mask", Floor::InPlace, |plan, b| {
             let key = b.key();
-            b.dropped = done(plan.mask(key, &mut b.mask));
+            time(|| b.count = done(plan.draw(key, &mut b.words)).count())
         }),
         ("centers", Floor::InPlace, |plan, b| {
             let key = b.key();
-            done(plan.centers(key, &mut b.mask));
+            time(|| {
+                done(plan.draw_centers(key, &mut b.words));
+            })
         }),
         ("count", Floor::InPlace, |plan, b| {
-            black_box(done(plan.count(&b.mask)));
+            time(|| b.count = done(plan.mask_from(&b.words)).count())
         }),
-        (FORWARD, Floor::InPlace, |plan, b| {
-            let key = b.key();
-            b.dropped = done(plan.forward_in_place(key, &mut b.x, Some(&mut b.mask)));
-        }),
+        (FORWARD, Floor::InPlace, forward_in_place),
         ("forward in place no mask", Floor::InPlace, |plan, b| {
             let key = b.key();
-            b.dropped = done(plan.forward_in_place(key, &mut b.x, None));
+            time(|| {
+                let drawn = done(plan.forward_in_place(key, b.x_mut()));
+                b.count = count(drawn);
+            })
         }),
         ("backward in place", Floor::InPlace, |plan, b| {
-            let key = b.key();
-            done(plan.backward_in_place(key, &b.dropped, &mut b.x));
+            let drawn = Drawn::from(b.key()).with_count(b.count);
+            time(|| done(plan.backward_in_place(drawn, b.x_mut())))
         }),
         ("apply in place", Floor::InPlace, |plan, b| {
-            done(plan.apply_in_place(&b.mask, &b.dropped, &mut b.x));
+            let mask = done(plan.mask_from(&b.words));
+            time(|| done(mask.backward_in_place(view_mut(&mut b.x, b.strides))))
         }),
         ("drop only", Floor::InPlace, |plan, b| {
             let key = b.key();
-            b.dropped = done(plan.drop_only(key, &mut b.x, T::ZERO, Some(&mut b.mask)));
+            time(|| {
+                let mask = done(plan.draw(key, &mut b.words));
+                done(mask.drop_only(view_mut(&mut b.x, b.strides), T::ZERO));
+                b.count = mask.count();
+            })
         }),
         ("drop only no mask", Floor::InPlace, |plan, b| {
             let key = b.key();
-            b.dropped = done(plan.drop_only(key, &mut b.x, T::ZERO, None));
+            time(|| {
+                let drawn = done(plan.drop_only(key, b.x_mut(), T::ZERO));
+                b.count = count(drawn);
+            })
         }),
         ("forward", Floor::Copy, |plan, b| {
             let key = b.key();
-            b.dropped = done(plan.forward(key, &b.x, &mut b.y, Some(&mut b.mask)));
+            let mut words = take(&mut b.words);
+            let seconds = time(|| {
+                let mask = done(plan.draw(key, &mut words));
+                let (x, y) = b.x_and_y();
+                done(mask.forward(x, y));
+                b.count = mask.count();
+            });
+            b.words = words;
+            seconds
         }),
         ("backward", Floor::Copy, |plan, b| {
-            let key = b.key();
-            done(plan.backward(key, &b.dropped, &b.x, &mut b.y));
+            let drawn = Drawn::from(b.key()).with_count(b.count);
+            let (x, y) = b.x_and_y();
+            time(|| done(plan.backward(drawn, x, y)))
         }),
         ("apply", Floor::Copy, |plan, b| {
-            done(plan.apply(&b.mask, &b.dropped, &b.x, &mut b.y));
+            let words = take(&mut b.words);
+            let mask = done(plan.mask_from(&words));
+            let (x, y) = b.x_and_y();
+            let seconds = time(|| done(mask.backward(x, y)));
+            b.words = words;
+            seconds
         }),
     ]
+}
+
+fn forward_in_place<T: Number>(plan: &Plan, b: &mut Buffers<T>) -> f64 {
+    let key = b.key();
+    time(|| {
+        let mask = done(plan.draw(key, &mut b.words));
+        done(mask.forward_in_place(view_mut(&mut b.x, b.strides)));
+        b.count = mask.count();
+    })
+}
+
+fn count(drawn: Drawn) -> DropCount {
+    drawn.count().unwrap_or_else(|| panic!("the pass has counted"))
 }
 
 const FORWARD: &str = "forward in place";
@@ -224,12 +289,19 @@ fn bench<T: Number>(settings: &Settings, problem: &Problem) {
     let plans: Vec<Plan> = backends()
         .map(|backend| done(done(layer.with_backend(backend)).plan(problem.shape)))
         .collect();
-    let len = plans[0].len();
+    let len = plans[0].elements();
+    let [d, h, w] = problem.shape.map().size();
+    let sizes = [problem.shape.samples(), problem.shape.channels(), d, h, w];
+    let extent = problem.strides.map_or(len, |strides| {
+        let reach = |(size, stride): (usize, isize)| (size - 1) * stride.unsigned_abs();
+        1 + sizes.into_iter().zip(strides).map(reach).sum::<usize>()
+    });
     let mut buffers = Buffers {
-        x: vec![T::ONE; plans[0].extent()],
-        y: vec![T::ONE; plans[0].extent()],
-        mask: vec![0; plans[0].mask_len()],
-        dropped: Dropped { count: 0, of: plans[0].units() as u64 },
+        x: vec![T::ONE; extent],
+        y: vec![T::ONE; extent],
+        words: vec![0; plans[0].mask_words()],
+        count: DropCount { dropped: 0, total: plans[0].units() as u64 },
+        strides: problem.strides,
         step: 0,
     };
     let mut candidates = Vec::new();
@@ -241,7 +313,7 @@ fn bench<T: Number>(settings: &Settings, problem: &Problem) {
                 backend: plan.backend().name(),
                 run: Box::new(move |b: &mut Buffers<T>| {
                     warm(kind, b);
-                    time(|| body(plan, b))
+                    body(plan, b)
                 }),
                 floor: Some(floor(kind)),
             });
@@ -253,7 +325,7 @@ fn bench<T: Number>(settings: &Settings, problem: &Problem) {
         if operation == FORWARD && len > 1 << 16 {
             candidates.push(on_all_threads(&plans, &mut buffers, floor(kind)));
         }
-        let is_plain = problem.name.is_empty() && problem.shape.strides()[4] == 1;
+        let is_plain = problem.name.is_empty() && problem.shape.layout() == Layout::ChannelsFirst;
         if operation == FORWARD && is_plain && T::NAME.is_empty() {
             let mut plain = Plain::new(&plans[0], problem.block);
             check_plain(&mut plain, &plans[0], &mut buffers);
@@ -278,24 +350,15 @@ fn bench<T: Number>(settings: &Settings, problem: &Problem) {
 
 /// The forward pass in place on the threads of rayon's pool, with the default backend.
 #[cfg(feature = "rayon")]
-fn on_all_threads<'p, T: Number>(
-    plans: &'p [Plan],
+fn on_all_threads<T: Number>(
+    plans: &[Plan],
     buffers: &mut Buffers<T>,
     floor: fn(&mut Buffers<T>) -> f64,
-) -> Candidate<'p, Buffers<T>> {
-    let plan = &plans[plans.len() - 1];
-    let forward = |plan: &Plan, b: &mut Buffers<T>| {
-        let key = b.key();
-        let dropped = plan.parallel().forward_in_place(key, &mut b.x, Some(&mut b.mask));
-        b.dropped = done(dropped);
-    };
-    let serial = |plan: &Plan, b: &mut Buffers<T>| {
-        let key = b.key();
-        b.dropped = done(plan.forward_in_place(key, &mut b.x, Some(&mut b.mask)));
-    };
-    check("forward on one thread", serial, &plans[..1], buffers);
+) -> Candidate<'static, Buffers<T>> {
+    let plan = plans[plans.len() - 1].in_parallel(None);
+    check("forward on one thread", forward_in_place, &plans[..1], buffers);
     let expected = digest(buffers.x.iter().map(|x| u64::from(x.to_bits())));
-    check("forward on all threads", forward, &plans[plans.len() - 1..], buffers);
+    check("forward on all threads", forward_in_place, &[plan], buffers);
     assert_eq!(expected, digest(buffers.x.iter().map(|x| u64::from(x.to_bits()))));
     Candidate {
         operation: FORWARD,
@@ -309,7 +372,7 @@ fn on_all_threads<'p, T: Number>(
                 while start.elapsed() < Duration::from_millis(20) {
                     refill(&mut b.x);
                 }
-                time(|| forward(plan, b))
+                forward_in_place(&plan, b)
             })
         }),
         floor: Some(floor),
@@ -326,22 +389,17 @@ fn refill<T: Number>(x: &mut [T]) {
 }
 
 /// All backends give the same mask, count and tensors.
-fn check<T: Number>(
-    operation: &str,
-    body: fn(&Plan, &mut Buffers<T>),
-    plans: &[Plan],
-    buffers: &mut Buffers<T>,
-) {
+fn check<T: Number>(operation: &str, body: Body<T>, plans: &[Plan], buffers: &mut Buffers<T>) {
     let mut first = None;
     for plan in plans {
         buffers.step = 0;
         buffers.x.fill(T::ONE);
         buffers.y.fill(T::ONE);
-        buffers.dropped = done(plans[0].mask(Key::new(8), &mut buffers.mask));
+        buffers.count = done(plans[0].draw(Key::new(8), &mut buffers.words)).count();
         body(plan, buffers);
         let result = (
-            digest(buffers.mask.iter().copied()),
-            buffers.dropped,
+            digest(buffers.words.iter().copied()),
+            buffers.count,
             digest(buffers.x.iter().map(|x| u64::from(x.to_bits()))),
             digest(buffers.y.iter().map(|y| u64::from(y.to_bits()))),
         );
@@ -352,8 +410,8 @@ fn check<T: Number>(
 
 /// The rival drops as much as expected, where the tensor is large enough to tell.
 fn check_plain<T: Number>(plain: &mut Plain, plan: &Plan, buffers: &mut Buffers<T>) {
-    let dropped = plain.forward_in_place(&mut buffers.x) as f64 / plan.len() as f64;
+    let dropped = plain.forward_in_place(&mut buffers.x) as f64 / plan.elements() as f64;
     let expected = plan.expected_dropped();
     let differs = (dropped - expected).abs() > 0.2 * expected;
-    assert!(plan.len() < 100_000 || !differs, "plain drops {dropped}, expected {expected}");
+    assert!(plan.elements() < 100_000 || !differs, "plain drops {dropped}, expected {expected}");
 }

@@ -26,7 +26,7 @@ impl Plain {
             block: map.map(|size| size.min(block)),
             threshold: (plan.gamma() * 2_f64.powi(32)) as u32,
             state: 0x2545_f491_4f6c_dd1d,
-            mask: vec![0; plan.len()],
+            mask: vec![0; plan.elements()],
         }
     }
 

@@ -51,34 +51,29 @@ public:
              &plan);
     }
 
-    std::size_t size() const { return dropblock_plan_extent(plan()); }
+    std::size_t size() const { return dropblock_plan_elements(plan()); }
 
-    template <class T>
-    dropblock_dropped forward(std::uint64_t step, std::vector<T> &x) const {
-        dropblock_dropped dropped;
-        const dropblock_key key = this->key(step);
-        call(dropblock_forward, plan(), &key, Type<T>::number,
-             static_cast<const void *>(x.data()), x.size(), static_cast<void *>(x.data()),
-             x.size(), static_cast<std::uint64_t *>(nullptr), std::size_t(0), &dropped);
-        return dropped;
+    // In place. Returns what the backward pass needs.
+    template <class T> dropblock_drawn forward(std::uint64_t step, std::vector<T> &x) const {
+        dropblock_drawn drawn = {{2024, step, number_, 0}, DROPBLOCK_NO_COUNT};
+        const dropblock_tensor in = tensor(x);
+        call(dropblock_forward, plan(), &drawn, &in, &in, &drawn);
+        return drawn;
     }
 
-    template <class T>
-    void backward(std::uint64_t step, const dropblock_dropped &dropped, std::vector<T> &dy) const {
-        const dropblock_key key = this->key(step);
-        call(dropblock_backward, plan(), &key, &dropped, Type<T>::number,
-             static_cast<const void *>(dy.data()), dy.size(), static_cast<void *>(dy.data()),
-             dy.size());
+    template <class T> void backward(const dropblock_drawn &drawn, std::vector<T> &dy) const {
+        const dropblock_tensor in = tensor(dy);
+        call(dropblock_backward, plan(), &drawn, &in, &in);
     }
 
 private:
-    const dropblock_plan *plan() const {
-        return reinterpret_cast<const dropblock_plan *>(&memory_);
+    template <class T> static dropblock_tensor tensor(std::vector<T> &x) {
+        const dropblock_tensor tensor = {Type<T>::number, 0, x.data(), x.size(), 0, nullptr};
+        return tensor;
     }
 
-    dropblock_key key(std::uint64_t step) const {
-        dropblock_key key = {2024, step, number_, 0};
-        return key;
+    const dropblock_plan *plan() const {
+        return reinterpret_cast<const dropblock_plan *>(&memory_);
     }
 
     dropblock_plan_memory memory_;
@@ -89,7 +84,7 @@ int main() {
     try {
         dropblock_options options;
         call(dropblock_options_init, &options, sizeof options, std::size_t(7), 0.1);
-        options.gamma = DROPBLOCK_GAMMA_EXACT;
+        options.gamma.kind = DROPBLOCK_GAMMA_EXACT;
         dropblock_shape first, last;
         dropblock_shape_nchw(&first, 2, 8, 14, 14);
         dropblock_shape_nhwc(&last, 2, 14, 14, 8);
@@ -97,12 +92,13 @@ int main() {
 
         for (const Layer &layer : layers) {
             std::vector<double> x(layer.size(), 1), dy(layer.size(), 1);
-            const dropblock_dropped dropped = layer.forward(17, x);
-            layer.backward(17, dropped, dy);
+            const dropblock_drawn drawn = layer.forward(17, x);
+            layer.backward(drawn, dy);
             if (x != dy)
                 return 1;
-            std::printf("%llu of %llu units dropped\n", static_cast<unsigned long long>(dropped.count),
-                        static_cast<unsigned long long>(dropped.of));
+            std::printf("%llu of %llu units dropped\n",
+                        static_cast<unsigned long long>(drawn.count.dropped),
+                        static_cast<unsigned long long>(drawn.count.total));
         }
 
         std::vector<float> wrong(3);

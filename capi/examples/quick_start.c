@@ -26,9 +26,10 @@ int main(void) {
     dropblock_shape shape;
     dropblock_plan *plan;
     dropblock_error error;
-    dropblock_dropped dropped;
+    const dropblock_tensor in = {DROPBLOCK_TYPE_F32, 0, x, LEN, 0, NULL};
+    const dropblock_tensor out = {DROPBLOCK_TYPE_F32, 0, dy, LEN, 0, NULL};
     /* Seed, step, layer, first sample: this names the mask among all. */
-    const dropblock_key key = {2024, 17, 3, 0};
+    dropblock_drawn drawn = {{2024, 17, 3, 0}, DROPBLOCK_NO_COUNT};
     size_t i;
 
     for (i = 0; i < LEN; i++)
@@ -41,19 +42,15 @@ int main(void) {
                 &error))
         return 1;
 
-    /* Each step. The backward pass draws the same mask anew: nothing is stored. */
-    if (refused(dropblock_forward(plan, &key, DROPBLOCK_TYPE_F32, x, LEN, x, LEN, NULL, 0,
-                                  &dropped, &error),
-                &error) ||
-        refused(dropblock_backward(plan, &key, &dropped, DROPBLOCK_TYPE_F32, dy, LEN, dy, LEN,
-                                   &error),
-                &error))
+    /* Each step. The backward pass draws the same mask anew: only `drawn` is kept. */
+    if (refused(dropblock_forward(plan, &drawn, &in, &in, &drawn, &error), &error) ||
+        refused(dropblock_backward(plan, &drawn, &out, &out, &error), &error))
         return 1;
 
     if (memcmp(x, dy, sizeof x) != 0)
         return 1;
-    printf("%" PRIu64 " of %" PRIu64 " units dropped, %.4f expected, backend %s\n", dropped.count,
-           dropped.of, dropblock_plan_expected_dropped(plan),
+    printf("%" PRIu64 " of %" PRIu64 " units dropped, %.4f expected, backend %s\n",
+           drawn.count.dropped, drawn.count.total, dropblock_plan_expected_dropped(plan),
            dropblock_backend_name(dropblock_plan_backend(plan)));
     return 0;
 }

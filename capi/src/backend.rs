@@ -6,30 +6,25 @@ use core::ptr;
 use engine::Backend;
 
 use crate::constants::*;
-use crate::status::Refusal;
+use crate::status::{Refusal, or_default};
 use crate::types::dropblock_backend;
 
-const NAMES: [(Backend, dropblock_backend, &CStr); 4] = [
-    (Backend::Scalar, DROPBLOCK_BACKEND_SCALAR, c"scalar"),
-    (Backend::Simd, DROPBLOCK_BACKEND_SIMD, c"simd"),
-    (Backend::Avx2, DROPBLOCK_BACKEND_AVX2, c"avx2"),
-    (Backend::Avx512, DROPBLOCK_BACKEND_AVX512, c"avx512"),
+const NAMES: [(dropblock_backend, (Backend, &CStr)); 4] = [
+    (DROPBLOCK_BACKEND_SCALAR, (Backend::Scalar, c"scalar")),
+    (DROPBLOCK_BACKEND_SIMD, (Backend::Simd, c"simd")),
+    (DROPBLOCK_BACKEND_AVX2, (Backend::Avx2, c"avx2")),
+    (DROPBLOCK_BACKEND_AVX512, (Backend::Avx512, c"avx512")),
 ];
 
 /// The number of a backend; 0 for one that this interface does not know.
 pub(crate) fn number(backend: Backend) -> dropblock_backend {
-    NAMES.iter().find(|(each, ..)| *each == backend).map_or(0, |&(_, number, _)| number)
+    NAMES.iter().find(|(_, (each, _))| *each == backend).map_or(0, |&(number, _)| number)
 }
 
 /// The backend of a number, `None` for the fastest.
 pub(crate) fn choice(number: dropblock_backend) -> Result<Option<Backend>, Refusal> {
-    if number == DROPBLOCK_BACKEND_FASTEST {
-        return Ok(None);
-    }
-    match NAMES.iter().find(|(_, each, _)| *each == number) {
-        Some(&(backend, ..)) => Ok(Some(backend)),
-        None => Err(Refusal::unknown(DROPBLOCK_ARGUMENT_BACKEND, number)),
-    }
+    let names = NAMES.map(|(number, (backend, _))| (number, backend));
+    or_default(DROPBLOCK_ARGUMENT_BACKEND, number, &names)
 }
 
 /// The version of the library, as `DROPBLOCK_VERSION`.
@@ -70,6 +65,6 @@ pub(crate) extern "C" fn dropblock_backend_is_available(backend: dropblock_backe
 pub(crate) extern "C" fn dropblock_backend_name(backend: dropblock_backend) -> *const c_char {
     NAMES
         .iter()
-        .find(|(_, number, _)| *number == backend)
-        .map_or(ptr::null(), |(.., name)| name.as_ptr())
+        .find(|(number, _)| *number == backend)
+        .map_or(ptr::null(), |(_, (_, name))| name.as_ptr())
 }

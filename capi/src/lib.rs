@@ -26,6 +26,7 @@ extern crate std;
 mod backend;
 mod constants;
 mod dilation;
+mod mask;
 mod memory;
 mod options;
 mod passes;
@@ -35,7 +36,6 @@ mod shape;
 mod stages;
 mod status;
 mod types;
-mod view;
 
 #[cfg(test)]
 #[path = "../tests/it/main.rs"]

@@ -2,12 +2,12 @@
 
 use core::mem::offset_of;
 
-use engine::{Alignment, BlockSize, DropBlock, Fill, Gamma, Region, Scale, Sharing};
+use engine::{Alignment, BlockSize, DropBlock, Error, Fill, Gamma, Region, Scale, Sharing};
 
 use crate::backend;
 use crate::constants::*;
-use crate::memory::{Array, copy};
-use crate::status::{Refusal, report};
+use crate::memory::{Caller, check};
+use crate::status::{Refusal, interface, listed, must_be, or_default};
 use crate::types::*;
 
 const SIZE: usize = size_of::<dropblock_options>();
@@ -17,8 +17,9 @@ const LARGEST: usize = 4096;
 
 /// Checks the size of a struct of any version.
 fn check_size(size: usize) -> Result<usize, Refusal> {
-    let refusal =
-        |status| Refusal::new(status, DROPBLOCK_ARGUMENT_OPTIONS).needed(SIZE as u64, size as u64);
+    let refusal = |status| {
+        Refusal::new(status, DROPBLOCK_ARGUMENT_OPTIONS).numbers([SIZE as u64, 0], size as u64)
+    };
     match size {
         SIZE..=LARGEST => Ok(size),
         0..SIZE => Err(refusal(DROPBLOCK_STATUS_STRUCT_SIZE)),
@@ -26,117 +27,134 @@ fn check_size(size: usize) -> Result<usize, Refusal> {
     }
 }
 
-/// Copies the options of a caller whose header may be newer: of the fields that this library does
-/// not know none may be set.
-///
-/// # Safety
-///
-/// * `options` is null, or points to as many bytes as its first field says.
-unsafe fn copy_options(options: *const dropblock_options) -> Result<dropblock_options, Refusal> {
-    Array::one(options, DROPBLOCK_ARGUMENT_OPTIONS)?;
-    // SAFETY: aligned, and the caller vouches for the first field.
-    let size = unsafe { copy(options.cast::<u32>(), DROPBLOCK_ARGUMENT_OPTIONS) }?;
+/// Copies options, which begin with their size. The caller's header may be newer: of the fields that
+/// this library does not know none may be set.
+fn copy_options(
+    caller: &mut Caller<'_>,
+    options: *const dropblock_options,
+) -> Result<dropblock_options, Refusal> {
+    check(options, 1, DROPBLOCK_ARGUMENT_OPTIONS)?;
+    let size = caller.copy(options.cast::<u32>(), DROPBLOCK_ARGUMENT_OPTIONS)?;
     let size = check_size(size as usize)?;
     let tail = options.cast::<u8>().wrapping_add(SIZE);
-    let tail = Array::new(tail, size - SIZE, DROPBLOCK_ARGUMENT_OPTIONS)?;
-    // SAFETY: the caller vouches for `size` bytes.
-    if unsafe { tail.slice() }.iter().any(|&byte| byte != 0) {
+    let tail = caller.read(tail, size - SIZE, DROPBLOCK_ARGUMENT_OPTIONS)?;
+    if tail.iter().any(|&byte| byte != 0) {
         return Err(Refusal::new(DROPBLOCK_STATUS_NEWER, DROPBLOCK_ARGUMENT_OPTIONS));
     }
-    // SAFETY: the caller vouches for `size` bytes, and the struct has no more.
-    unsafe { copy(options, DROPBLOCK_ARGUMENT_OPTIONS) }
+    caller.copy(options, DROPBLOCK_ARGUMENT_OPTIONS)
 }
+
+type New = fn(usize, f64) -> Result<DropBlock, Error>;
+
+const PRESETS: [(u32, New); 6] = [
+    (DROPBLOCK_PRESET_PAPER, DropBlock::new),
+    (DROPBLOCK_PRESET_TENSORFLOW, DropBlock::tensorflow),
+    (DROPBLOCK_PRESET_TIMM, DropBlock::timm),
+    (DROPBLOCK_PRESET_TIMM_LEGACY, DropBlock::timm_legacy),
+    (DROPBLOCK_PRESET_MIGUELVR, DropBlock::miguelvr),
+    (DROPBLOCK_PRESET_DRAGON, DropBlock::dragon),
+];
+
+const MODES: [(u32, bool); 2] =
+    [(DROPBLOCK_MODE_TRAINING, true), (DROPBLOCK_MODE_INFERENCE, false)];
+
+const REGIONS: [(u32, Region); 2] =
+    [(DROPBLOCK_REGION_VALID, Region::Valid), (DROPBLOCK_REGION_FULL, Region::Full)];
+
+const ALIGNMENTS: [(u32, Alignment); 2] = [
+    (DROPBLOCK_ALIGNMENT_BEFORE, Alignment::Before),
+    (DROPBLOCK_ALIGNMENT_AFTER, Alignment::After),
+];
+
+const SHARINGS: [(u32, Sharing); 4] = [
+    (DROPBLOCK_SHARING_NONE, Sharing::None),
+    (DROPBLOCK_SHARING_OVER_CHANNELS, Sharing::OverChannels),
+    (DROPBLOCK_SHARING_OVER_SAMPLES, Sharing::OverSamples),
+    (DROPBLOCK_SHARING_OVER_ALL, Sharing::OverAll),
+];
+
+const SCALES: [(u32, Scale); 6] = [
+    (DROPBLOCK_SCALE_PER_TENSOR, Scale::PerTensor),
+    (DROPBLOCK_SCALE_PER_SAMPLE, Scale::PerSample),
+    (DROPBLOCK_SCALE_PER_MAP, Scale::PerMap),
+    (DROPBLOCK_SCALE_PER_POSITION, Scale::PerPosition),
+    (DROPBLOCK_SCALE_FIXED, Scale::Fixed),
+    (DROPBLOCK_SCALE_OFF, Scale::Off),
+];
+
+const FILLS: [(u32, Fill); 2] =
+    [(DROPBLOCK_FILL_ZERO, Fill::Zero), (DROPBLOCK_FILL_NOISE, Fill::Noise)];
 
 /// Makes a layer of options.
-///
-/// # Safety
-///
-/// * `options` is null, or points to as many bytes as its first field says.
-pub(crate) unsafe fn layer(options: *const dropblock_options) -> Result<DropBlock, Refusal> {
-    // SAFETY: the same contract.
-    let options = unsafe { copy_options(options) }?;
-    let new = match options.preset {
-        DROPBLOCK_PRESET_PAPER => DropBlock::new,
-        DROPBLOCK_PRESET_TENSORFLOW => DropBlock::tensorflow,
-        DROPBLOCK_PRESET_TIMM => DropBlock::timm,
-        DROPBLOCK_PRESET_TIMM_LEGACY => DropBlock::timm_legacy,
-        DROPBLOCK_PRESET_MIGUELVR => DropBlock::miguelvr,
-        DROPBLOCK_PRESET_DRAGON => DropBlock::dragon,
-        given => return Err(Refusal::unknown(DROPBLOCK_ARGUMENT_PRESET, given)),
-    };
-    let mut layer = new(1, options.drop_prob)?.with_block_size(block_size(&options.block)?)?;
-    let value = options.gamma_value;
-    layer = match options.gamma {
-        DROPBLOCK_GAMMA_DEFAULT => layer,
-        DROPBLOCK_GAMMA_PAPER => layer.with_gamma(Gamma::Paper { scale: value })?,
-        DROPBLOCK_GAMMA_PAPER_VALID => layer.with_gamma(Gamma::PaperValid { scale: value })?,
-        DROPBLOCK_GAMMA_EXACT => layer.with_gamma(Gamma::Exact)?,
-        DROPBLOCK_GAMMA_RAW => layer.with_gamma(Gamma::Raw(value))?,
-        given => return Err(Refusal::unknown(DROPBLOCK_ARGUMENT_GAMMA, given)),
-    };
-    layer = match options.region {
-        DROPBLOCK_REGION_DEFAULT => layer,
-        DROPBLOCK_REGION_VALID => layer.with_region(Region::Valid),
-        DROPBLOCK_REGION_FULL => layer.with_region(Region::Full),
-        given => return Err(Refusal::unknown(DROPBLOCK_ARGUMENT_REGION, given)),
-    };
-    if let Some(alignment) = alignment(options.alignment)? {
+pub(crate) fn layer(
+    caller: &mut Caller<'_>,
+    options: *const dropblock_options,
+) -> Result<DropBlock, Refusal> {
+    let o = copy_options(caller, options)?;
+    must_be(0, DROPBLOCK_ARGUMENT_RESERVED, o.reserved)?;
+    let new = listed(DROPBLOCK_ARGUMENT_PRESET, o.preset, &PRESETS)?;
+    let mut layer = new(1, o.drop_prob)?.with_block_size(block_size(&o.block)?)?;
+    if let Some(gamma) = gamma(&o.gamma)? {
+        layer = layer.with_gamma(gamma)?;
+    }
+    if let Some(region) = or_default(DROPBLOCK_ARGUMENT_REGION, o.region, &REGIONS)? {
+        layer = layer.with_region(region);
+    }
+    if let Some(alignment) = alignment(o.alignment)? {
         layer = layer.with_alignment(alignment);
     }
-    layer = match options.sharing {
-        DROPBLOCK_SHARING_DEFAULT => layer,
-        DROPBLOCK_SHARING_SAMPLE_CHANNEL => layer.with_sharing(Sharing::SampleChannel),
-        DROPBLOCK_SHARING_SAMPLE => layer.with_sharing(Sharing::Sample),
-        DROPBLOCK_SHARING_CHANNEL => layer.with_sharing(Sharing::Channel),
-        DROPBLOCK_SHARING_ALL => layer.with_sharing(Sharing::All),
-        given => return Err(Refusal::unknown(DROPBLOCK_ARGUMENT_SHARING, given)),
-    };
-    layer = match options.scale {
-        DROPBLOCK_SCALE_DEFAULT => layer,
-        DROPBLOCK_SCALE_TENSOR => layer.with_scale(Scale::Tensor),
-        DROPBLOCK_SCALE_SAMPLE => layer.with_scale(Scale::Sample),
-        DROPBLOCK_SCALE_CHANNEL => layer.with_scale(Scale::Channel),
-        DROPBLOCK_SCALE_FIXED => layer.with_scale(Scale::Fixed),
-        DROPBLOCK_SCALE_NONE => layer.with_scale(Scale::None),
-        DROPBLOCK_SCALE_PER_POSITION => layer.with_scale(Scale::PerPosition),
-        given => return Err(Refusal::unknown(DROPBLOCK_ARGUMENT_SCALE, given)),
-    };
-    layer = match options.fill {
-        DROPBLOCK_FILL_DEFAULT => layer,
-        DROPBLOCK_FILL_ZERO => layer.with_fill(Fill::Zero),
-        DROPBLOCK_FILL_NOISE => layer.with_fill(Fill::Noise),
-        given => return Err(Refusal::unknown(DROPBLOCK_ARGUMENT_FILL, given)),
-    };
-    if let Some(backend) = backend::choice(options.backend)? {
+    if let Some(sharing) = or_default(DROPBLOCK_ARGUMENT_SHARING, o.sharing, &SHARINGS)? {
+        layer = layer.with_sharing(sharing);
+    }
+    if let Some(scale) = or_default(DROPBLOCK_ARGUMENT_SCALE, o.scale, &SCALES)? {
+        layer = layer.with_scale(scale);
+    }
+    if let Some(fill) = or_default(DROPBLOCK_ARGUMENT_FILL, o.fill, &FILLS)? {
+        layer = layer.with_fill(fill);
+    }
+    if let Some(backend) = backend::choice(o.backend)? {
         layer = layer.with_backend(backend)?;
     }
-    match options.mode {
-        DROPBLOCK_MODE_TRAINING => Ok(layer),
-        DROPBLOCK_MODE_INFERENCE => Ok(layer.inference()),
-        given => Err(Refusal::unknown(DROPBLOCK_ARGUMENT_MODE, given)),
-    }
+    Ok(layer.with_training(listed(DROPBLOCK_ARGUMENT_MODE, o.mode, &MODES)?))
 }
 
-pub(crate) fn block_size(block: &dropblock_block) -> Result<BlockSize, Refusal> {
-    if block.reserved != 0 {
-        return Err(Refusal::unknown(DROPBLOCK_ARGUMENT_RESERVED, block.reserved));
+/// The gamma of a kind, if one is chosen. A value that is missed, or would be ignored, is refused.
+fn gamma(gamma: &dropblock_gamma) -> Result<Option<Gamma>, Refusal> {
+    let has_value =
+        listed(DROPBLOCK_ARGUMENT_HAS_VALUE, gamma.has_value, &[(0, false), (1, true)])?;
+    let &dropblock_gamma { kind, value, .. } = gamma;
+    let refused = Err(Refusal::new(DROPBLOCK_STATUS_GAMMA_VALUE, DROPBLOCK_ARGUMENT_GAMMA));
+    if !has_value && value.to_bits() != 0 {
+        return refused;
     }
-    match block.kind {
-        DROPBLOCK_BLOCK_UNIFORM => Ok(BlockSize::uniform(block.uniform)),
-        DROPBLOCK_BLOCK_HW => Ok(BlockSize::hw(block.height, block.width)),
-        DROPBLOCK_BLOCK_DHW => Ok(BlockSize::dhw(block.depth, block.height, block.width)),
-        DROPBLOCK_BLOCK_RELATIVE => Ok(BlockSize::relative(block.fraction)),
-        given => Err(Refusal::unknown(DROPBLOCK_ARGUMENT_BLOCK, given)),
-    }
+    let scale = if has_value { value } else { 1.0 };
+    Ok(match (kind, has_value) {
+        (DROPBLOCK_GAMMA_DEFAULT, false) => None,
+        (DROPBLOCK_GAMMA_EXACT, false) => Some(Gamma::Exact),
+        (DROPBLOCK_GAMMA_PAPER, _) => Some(Gamma::Paper { scale }),
+        (DROPBLOCK_GAMMA_PAPER_VALID, _) => Some(Gamma::PaperValid { scale }),
+        (DROPBLOCK_GAMMA_RAW, true) => Some(Gamma::Raw(value)),
+        (0..=DROPBLOCK_GAMMA_RAW, _) => return refused,
+        (kind, _) => {
+            let bounds = [0, DROPBLOCK_GAMMA_RAW.into()];
+            return Err(Refusal::outside(DROPBLOCK_ARGUMENT_GAMMA, bounds, kind.into()));
+        }
+    })
+}
+
+pub(crate) fn block_size(b: &dropblock_block) -> Result<BlockSize, Refusal> {
+    must_be(0, DROPBLOCK_ARGUMENT_RESERVED, b.reserved)?;
+    let kinds = [
+        (DROPBLOCK_BLOCK_UNIFORM, BlockSize::uniform(b.uniform)),
+        (DROPBLOCK_BLOCK_HW, BlockSize::hw(b.height, b.width)),
+        (DROPBLOCK_BLOCK_DHW, BlockSize::dhw(b.depth, b.height, b.width)),
+        (DROPBLOCK_BLOCK_RELATIVE, BlockSize::relative(b.fraction)),
+    ];
+    listed(DROPBLOCK_ARGUMENT_BLOCK, b.kind, &kinds)
 }
 
 pub(crate) fn alignment(number: dropblock_alignment) -> Result<Option<Alignment>, Refusal> {
-    match number {
-        DROPBLOCK_ALIGNMENT_DEFAULT => Ok(None),
-        DROPBLOCK_ALIGNMENT_BEFORE => Ok(Some(Alignment::Before)),
-        DROPBLOCK_ALIGNMENT_AFTER => Ok(Some(Alignment::After)),
-        given => Err(Refusal::unknown(DROPBLOCK_ARGUMENT_ALIGNMENT, given)),
-    }
+    or_default(DROPBLOCK_ARGUMENT_ALIGNMENT, number, &ALIGNMENTS)
 }
 
 /// A block of this size along every axis.
@@ -152,45 +170,34 @@ pub(crate) const fn uniform(size: usize) -> dropblock_block {
     }
 }
 
-/// Sets all options: the paper's for this block size and drop probability.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_options_init(
-    options: *mut dropblock_options,
-    size: usize,
-    block_size: usize,
-    drop_prob: f64,
-    error: *mut dropblock_error,
-) -> dropblock_status {
-    let run = || {
+interface! {
+    /// Sets all options: the paper's for this block size and drop probability.
+    fn dropblock_options_init(
+        caller, options: *mut dropblock_options, size: usize, block_size: usize, drop_prob: f64
+    ) {
         let size = check_size(size)?;
         // Probability and block size are refused here already.
         DropBlock::new(block_size, drop_prob)?;
-        let place = Array::one(options, DROPBLOCK_ARGUMENT_OPTIONS)?;
+        let place = caller.result(options, DROPBLOCK_ARGUMENT_OPTIONS)?;
         let tail = options.cast::<u8>().wrapping_add(SIZE);
-        let tail = Array::new(tail, size - SIZE, DROPBLOCK_ARGUMENT_OPTIONS)?;
-        let new = dropblock_options {
+        let tail = caller.write(tail, size - SIZE, DROPBLOCK_ARGUMENT_OPTIONS)?;
+        place.write(dropblock_options {
             size: size as u32,
             preset: DROPBLOCK_PRESET_PAPER,
             mode: DROPBLOCK_MODE_TRAINING,
-            gamma: DROPBLOCK_GAMMA_DEFAULT,
             region: DROPBLOCK_REGION_DEFAULT,
             alignment: DROPBLOCK_ALIGNMENT_DEFAULT,
             sharing: DROPBLOCK_SHARING_DEFAULT,
             scale: DROPBLOCK_SCALE_DEFAULT,
             fill: DROPBLOCK_FILL_DEFAULT,
             backend: DROPBLOCK_BACKEND_FASTEST,
+            reserved: 0,
             drop_prob,
-            gamma_value: 1.0,
+            gamma: dropblock_gamma { kind: DROPBLOCK_GAMMA_DEFAULT, has_value: 0, value: 0.0 },
             block: uniform(block_size),
-        };
-        // SAFETY: not null, aligned, and the caller vouches for `size` bytes.
-        unsafe { place.write(new) };
-        // SAFETY: the rest of the same bytes.
-        unsafe { tail.slice_mut() }.fill(0);
-        Ok(())
-    };
-    // SAFETY: the caller vouches for `error`.
-    unsafe { report(error, run) }
+        });
+        tail.fill(0);
+    }
 }
 
 /// The factor of Eq. 1 in a group of residual blocks.

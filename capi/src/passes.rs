@@ -1,377 +1,281 @@
-//! Whole passes, and stage 3 alone, for every type of element.
+//! Passes over tensors of any type and strides, with a mask and without.
 
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 
-use engine::Element;
 #[cfg(feature = "half")]
 use engine::half;
+use engine::{Buffer, Drawn, Error, Mask, Plan, View, ViewMut};
 
 use crate::constants::*;
-use crate::memory::{Array, Handle, Pair, check_apart, copy, mask, mask_or_none, output};
-use crate::status::{Refusal, report};
+use crate::mask::mask;
+use crate::memory::Caller;
+use crate::status::{Refusal, argument_of, interface, must_be};
 use crate::types::*;
 
-/// Two tensors or one, as they come from C.
-#[derive(Clone, Copy, Debug)]
-struct Tensors {
-    x: *const c_void,
-    x_len: usize,
-    y: *mut c_void,
-    y_len: usize,
+/// A tensor of the caller's, as it comes from C.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tensor {
+    r#type: dropblock_type,
+    data: *mut c_void,
+    len: usize,
+    first: usize,
+    /// `None` for those of the plan's shape.
+    strides: Option<[isize; 5]>,
 }
 
-impl Tensors {
-    fn pair<T: Element>(&self, handle: &Handle<'_>) -> Result<Pair<T>, Refusal> {
-        Pair::new(handle.plan, (self.x.cast(), self.x_len), (self.y.cast(), self.y_len))
+impl Tensor {
+    fn new(
+        caller: &Caller<'_>,
+        plan: &Plan,
+        tensor: *const dropblock_tensor,
+        buffer: Buffer,
+    ) -> Result<Self, Refusal> {
+        let tensor = caller.copy(tensor, argument_of(buffer))?;
+        must_be(0, DROPBLOCK_ARGUMENT_RESERVED, tensor.reserved)?;
+        let dropblock_tensor { r#type, data, len, first, strides, .. } = tensor;
+        let strides = if strides.is_null() {
+            let needed = plan.elements();
+            if len != needed {
+                return Err(Error::Length { buffer, needed, given: len }.into());
+            }
+            if first != 0 {
+                return Err(Refusal::outside(DROPBLOCK_ARGUMENT_FIRST, [0; 2], first as u64));
+            }
+            None
+        } else {
+            Some(caller.copy(strides.cast::<[isize; 5]>(), DROPBLOCK_ARGUMENT_STRIDES)?)
+        };
+        Ok(Self { r#type, data, len, first, strides })
+    }
+
+    /// The tensor that is read.
+    fn input<'c, T>(&self, caller: &mut Caller<'c>) -> Result<View<'c, T>, Refusal> {
+        let data = caller.read(self.data.cast::<T>(), self.len, DROPBLOCK_ARGUMENT_X)?;
+        Ok(match self.strides {
+            None => View::from(data),
+            Some(strides) => View::new(data, self.first, strides),
+        })
+    }
+
+    /// A tensor that is read and written.
+    fn in_place<'c, T>(&self, caller: &mut Caller<'c>) -> Result<ViewMut<'c, T>, Refusal> {
+        let data = caller.write(self.data.cast::<T>(), self.len, DROPBLOCK_ARGUMENT_Y)?;
+        Ok(match self.strides {
+            None => ViewMut::from(data),
+            Some(strides) => ViewMut::new(data, self.first, strides),
+        })
+    }
+
+    /// A tensor that is only written. Where it is dense it need not be initialised.
+    fn output<'c, T>(&self, caller: &mut Caller<'c>) -> Result<ViewMut<'c, T>, Refusal> {
+        if self.strides.is_some() {
+            return self.in_place(caller);
+        }
+        let data = self.data.cast::<MaybeUninit<T>>();
+        Ok(ViewMut::uninit(caller.write(data, self.len, DROPBLOCK_ARGUMENT_Y)?))
     }
 }
 
-/// Calls a function for the type of a number.
+/// The tensor that is read and the one that is written, of the same type.
+fn tensors(
+    caller: &Caller<'_>,
+    plan: &Plan,
+    x: *const dropblock_tensor,
+    y: *const dropblock_tensor,
+) -> Result<(Tensor, Tensor), Refusal> {
+    let x = Tensor::new(caller, plan, x, Buffer::Input)?;
+    let y = Tensor::new(caller, plan, y, Buffer::Output)?;
+    must_be(x.r#type, DROPBLOCK_ARGUMENT_TYPE, y.r#type)?;
+    Ok((x, y))
+}
+
+/// What a pass with a mask is given.
+fn masked<'c>(
+    caller: &mut Caller<'c>,
+    plan: *const dropblock_plan,
+    mask: *const dropblock_mask,
+    x: *const dropblock_tensor,
+    y: *const dropblock_tensor,
+) -> Result<(Mask<'c>, Tensor, Tensor), Refusal> {
+    let plan = caller.plan(plan)?;
+    let (x, y) = tensors(caller, plan, x, y)?;
+    Ok((self::mask(caller, plan, mask)?, x, y))
+}
+
+/// What a pass without a mask is given.
+fn drawn<'c>(
+    caller: &mut Caller<'c>,
+    plan: *const dropblock_plan,
+    drawn: *const dropblock_drawn,
+    x: *const dropblock_tensor,
+    y: *const dropblock_tensor,
+) -> Result<(&'c Plan, Drawn, Tensor, Tensor), Refusal> {
+    let plan = caller.plan(plan)?;
+    let drawn = caller.copy(drawn, DROPBLOCK_ARGUMENT_DRAWN)?.get();
+    let (x, y) = tensors(caller, plan, x, y)?;
+    Ok((plan, drawn, x, y))
+}
+
+fn no_type(given: dropblock_type, last: dropblock_type) -> Refusal {
+    match given {
+        DROPBLOCK_TYPE_F16 | DROPBLOCK_TYPE_BF16 => {
+            Refusal::new(DROPBLOCK_STATUS_NO_HALF, DROPBLOCK_ARGUMENT_TYPE)
+        }
+        given => Refusal::outside(DROPBLOCK_ARGUMENT_TYPE, [1, last.into()], given.into()),
+    }
+}
+
+/// Evaluates an expression for the type of a number.
 macro_rules! for_type {
-    ($number:expr, $function:ident::<_>($($argument:expr),* $(,)?)) => {
+    (
+        $number:expr, up to $last:ident, $type:ident => $do:expr;
+        $($(#[$if:meta])* $of:pat => $each:ty,)*
+    ) => {
         match $number {
-            // SAFETY: the contract of the function that is called is that of the one that calls.
-            DROPBLOCK_TYPE_F32 => unsafe { $function::<f32>($($argument),*) },
-            // SAFETY: the same.
-            DROPBLOCK_TYPE_F64 => unsafe { $function::<f64>($($argument),*) },
+            $($(#[$if])* $of => {
+                type $type = $each;
+                $do
+            })*
+            given => return Err(no_type(given, $last)),
+        }
+    };
+}
+
+/// For elements that can be scaled.
+macro_rules! for_float {
+    ($number:expr, $type:ident => $do:expr) => {
+        for_type! {
+            $number, up to DROPBLOCK_TYPE_BF16, $type => $do;
+            DROPBLOCK_TYPE_F32 => f32,
+            DROPBLOCK_TYPE_F64 => f64,
             #[cfg(feature = "half")]
-            // SAFETY: the same.
-            DROPBLOCK_TYPE_F16 => unsafe { $function::<half::f16>($($argument),*) },
+            DROPBLOCK_TYPE_F16 => half::f16,
             #[cfg(feature = "half")]
-            // SAFETY: the same.
-            DROPBLOCK_TYPE_BF16 => unsafe { $function::<half::bf16>($($argument),*) },
-            #[cfg(not(feature = "half"))]
-            DROPBLOCK_TYPE_F16 | DROPBLOCK_TYPE_BF16 => {
-                Err(Refusal::new(DROPBLOCK_STATUS_NO_HALF, DROPBLOCK_ARGUMENT_TYPE))
-            }
-            given => Err(Refusal::unknown(DROPBLOCK_ARGUMENT_TYPE, given)),
+            DROPBLOCK_TYPE_BF16 => half::bf16,
         }
     };
 }
 
-/// Forward pass.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_forward(
-    plan: *const dropblock_plan,
-    key: *const dropblock_key,
-    r#type: dropblock_type,
-    x: *const c_void,
-    x_len: usize,
-    y: *mut c_void,
-    y_len: usize,
-    mask: *mut u64,
-    mask_len: usize,
-    dropped: *mut dropblock_dropped,
-    error: *mut dropblock_error,
-) -> dropblock_status {
-    let tensors = Tensors { x, x_len, y, y_len };
-    let run = || for_type!(r#type, forward::<_>(plan, key, tensors, (mask, mask_len), dropped));
-    // SAFETY: the caller vouches for `error`.
-    unsafe { report(error, run) }
-}
-
-/// # Safety
-///
-/// * Each pointer is null, or so much can be read, or written for `y`, the mask and `dropped`.
-unsafe fn forward<T: Element>(
-    plan: *const dropblock_plan,
-    key: *const dropblock_key,
-    tensors: Tensors,
-    (words, words_len): (*mut u64, usize),
-    dropped: *mut dropblock_dropped,
-) -> Result<(), Refusal> {
-    // SAFETY: by the contract of this function.
-    let handle = unsafe { Handle::new(plan) }?;
-    // SAFETY: by the contract of this function.
-    let key = unsafe { copy(key, DROPBLOCK_ARGUMENT_KEY) }?.get();
-    let pair = tensors.pair::<T>(&handle)?;
-    let words = mask_or_none(handle.plan, words, words_len)?;
-    let dropped = Array::one(dropped, DROPBLOCK_ARGUMENT_DROPPED)?;
-    let result = dropped.span();
-    match &words {
-        Some(words) => pair.check_apart(&[words.span(), result], &[handle.span])?,
-        None => pair.check_apart(&[result], &[handle.span])?,
-    }
-    // SAFETY: by the contract of this function; it overlaps nothing.
-    let words = words.map(|words| unsafe { words.slice_mut() });
-    let count = match pair {
-        Pair::InPlace(y) => {
-            // SAFETY: by the contract of this function; it overlaps nothing.
-            let y = unsafe { y.slice_mut() };
-            handle.plan.forward_in_place(key, y, words)?
-        }
-        Pair::To(x, y) => {
-            // SAFETY: by the contract of this function; nothing that is written overlaps it.
-            let x = unsafe { x.slice() };
-            // SAFETY: by the contract of this function; it overlaps nothing.
-            let y = unsafe { y.slice_mut() };
-            handle.plan.forward(key, x, y, words)?
-        }
-    };
-    // SAFETY: by the contract of this function.
-    unsafe { dropped.write(count.into()) };
-    Ok(())
-}
-
-/// Backward pass.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_backward(
-    plan: *const dropblock_plan,
-    key: *const dropblock_key,
-    dropped: *const dropblock_dropped,
-    r#type: dropblock_type,
-    x: *const c_void,
-    x_len: usize,
-    y: *mut c_void,
-    y_len: usize,
-    error: *mut dropblock_error,
-) -> dropblock_status {
-    let tensors = Tensors { x, x_len, y, y_len };
-    let run = || for_type!(r#type, backward::<_>(plan, key, dropped, tensors));
-    // SAFETY: the caller vouches for `error`.
-    unsafe { report(error, run) }
-}
-
-/// # Safety
-///
-/// * Each pointer is null, or so much can be read, or written for `y`.
-unsafe fn backward<T: Element>(
-    plan: *const dropblock_plan,
-    key: *const dropblock_key,
-    dropped: *const dropblock_dropped,
-    tensors: Tensors,
-) -> Result<(), Refusal> {
-    // SAFETY: by the contract of this function.
-    let handle = unsafe { Handle::new(plan) }?;
-    // SAFETY: by the contract of this function.
-    let key = unsafe { copy(key, DROPBLOCK_ARGUMENT_KEY) }?.get();
-    // SAFETY: by the contract of this function.
-    let dropped = unsafe { copy(dropped, DROPBLOCK_ARGUMENT_DROPPED) }?.into();
-    let pair = tensors.pair::<T>(&handle)?;
-    pair.check_apart(&[], &[handle.span])?;
-    match pair {
-        Pair::InPlace(y) => {
-            // SAFETY: by the contract of this function; it overlaps nothing.
-            let y = unsafe { y.slice_mut() };
-            handle.plan.backward_in_place(key, &dropped, y)?;
-        }
-        Pair::To(x, y) => {
-            // SAFETY: by the contract of this function; nothing that is written overlaps it.
-            let x = unsafe { x.slice() };
-            // SAFETY: by the contract of this function; it overlaps nothing.
-            let y = unsafe { y.slice_mut() };
-            handle.plan.backward(key, &dropped, x, y)?;
-        }
-    }
-    Ok(())
-}
-
-/// Stage 3: applies a mask.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_apply(
-    plan: *const dropblock_plan,
-    mask: *const u64,
-    mask_len: usize,
-    dropped: *const dropblock_dropped,
-    r#type: dropblock_type,
-    x: *const c_void,
-    x_len: usize,
-    y: *mut c_void,
-    y_len: usize,
-    error: *mut dropblock_error,
-) -> dropblock_status {
-    let tensors = Tensors { x, x_len, y, y_len };
-    let run = || for_type!(r#type, apply::<_>(plan, (mask, mask_len), dropped, tensors));
-    // SAFETY: the caller vouches for `error`.
-    unsafe { report(error, run) }
-}
-
-/// # Safety
-///
-/// * Each pointer is null, or so much can be read, or written for `y`.
-unsafe fn apply<T: Element>(
-    plan: *const dropblock_plan,
-    (words, words_len): (*const u64, usize),
-    dropped: *const dropblock_dropped,
-    tensors: Tensors,
-) -> Result<(), Refusal> {
-    // SAFETY: by the contract of this function.
-    let handle = unsafe { Handle::new(plan) }?;
-    // SAFETY: by the contract of this function.
-    let dropped = unsafe { copy(dropped, DROPBLOCK_ARGUMENT_DROPPED) }?.into();
-    let words = mask(handle.plan, words, words_len)?;
-    let pair = tensors.pair::<T>(&handle)?;
-    pair.check_apart(&[], &[handle.span, words.span()])?;
-    // SAFETY: by the contract of this function; nothing that is written overlaps it.
-    let words = unsafe { words.slice() };
-    match pair {
-        Pair::InPlace(y) => {
-            // SAFETY: by the contract of this function; it overlaps nothing.
-            let y = unsafe { y.slice_mut() };
-            handle.plan.apply_in_place(words, &dropped, y)?;
-        }
-        Pair::To(x, y) => {
-            // SAFETY: by the contract of this function; nothing that is written overlaps it.
-            let x = unsafe { x.slice() };
-            // SAFETY: by the contract of this function; it overlaps nothing.
-            let y = unsafe { y.slice_mut() };
-            handle.plan.apply(words, &dropped, x, y)?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes the noise of a key to the units that a mask drops.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_fill_noise(
-    plan: *const dropblock_plan,
-    key: *const dropblock_key,
-    mask: *const u64,
-    mask_len: usize,
-    r#type: dropblock_type,
-    y: *mut c_void,
-    y_len: usize,
-    error: *mut dropblock_error,
-) -> dropblock_status {
-    let run = || for_type!(r#type, fill_noise::<_>(plan, key, (mask, mask_len), (y, y_len)));
-    // SAFETY: the caller vouches for `error`.
-    unsafe { report(error, run) }
-}
-
-/// # Safety
-///
-/// * Each pointer is null, or so much can be read, or written for `y`.
-unsafe fn fill_noise<T: Element>(
-    plan: *const dropblock_plan,
-    key: *const dropblock_key,
-    (words, words_len): (*const u64, usize),
-    (y, y_len): (*mut c_void, usize),
-) -> Result<(), Refusal> {
-    // SAFETY: by the contract of this function.
-    let handle = unsafe { Handle::new(plan) }?;
-    // SAFETY: by the contract of this function.
-    let key = unsafe { copy(key, DROPBLOCK_ARGUMENT_KEY) }?.get();
-    let words = mask(handle.plan, words, words_len)?;
-    let y = output(handle.plan, y.cast::<T>(), y_len)?;
-    check_apart(&[y.span()], &[handle.span, words.span()])?;
-    // SAFETY: by the contract of this function; nothing that is written overlaps it.
-    let words = unsafe { words.slice() };
-    // SAFETY: by the contract of this function; it overlaps nothing.
-    handle.plan.fill_noise(key, words, unsafe { y.slice_mut() })?;
-    Ok(())
-}
-
-/// Calls a function for elements of so many bytes, any bits of which are values.
-macro_rules! for_size {
-    ($size:expr, $function:ident::<_>($($argument:expr),* $(,)?)) => {
-        match $size {
-            // SAFETY: the contract of the function that is called is that of the one that calls.
-            1 => unsafe { $function::<u8>($($argument),*) },
-            // SAFETY: the same.
-            2 => unsafe { $function::<u16>($($argument),*) },
-            // SAFETY: the same.
-            4 => unsafe { $function::<u32>($($argument),*) },
-            // SAFETY: the same.
-            8 => unsafe { $function::<u64>($($argument),*) },
-            given => {
-                let given = u32::try_from(given).unwrap_or(u32::MAX);
-                Err(Refusal::unknown(DROPBLOCK_ARGUMENT_ELEMENT_SIZE, given))
-            }
+/// For elements of which only the bits matter.
+macro_rules! for_bits {
+    ($number:expr, $type:ident => $do:expr) => {
+        for_type! {
+            $number, up to DROPBLOCK_TYPE_BITS64, $type => $do;
+            DROPBLOCK_TYPE_BITS8 => u8,
+            DROPBLOCK_TYPE_BITS16 | DROPBLOCK_TYPE_F16 | DROPBLOCK_TYPE_BF16 => u16,
+            DROPBLOCK_TYPE_BITS32 | DROPBLOCK_TYPE_F32 => u32,
+            DROPBLOCK_TYPE_BITS64 | DROPBLOCK_TYPE_F64 => u64,
         }
     };
 }
 
-/// Drops without scaling.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_drop_only(
-    plan: *const dropblock_plan,
-    key: *const dropblock_key,
-    element_size: usize,
-    filler: *const c_void,
-    y: *mut c_void,
-    y_len: usize,
-    mask: *mut u64,
-    mask_len: usize,
-    dropped: *mut dropblock_dropped,
-    error: *mut dropblock_error,
-) -> dropblock_status {
-    let (y, mask) = ((y, y_len), (mask, mask_len));
-    let run = || for_size!(element_size, drop_only::<_>(plan, key, filler, y, mask, dropped));
-    // SAFETY: the caller vouches for `error`.
-    unsafe { report(error, run) }
+/// Runs a pass in place if both tensors are the same, else from one to the other.
+macro_rules! pass {
+    ($caller:ident, $x:ident, $y:ident, $of:ident.($in_place:ident, $pass:ident)($($drawn:expr,)?)) => {
+        for_float!($x.r#type, T => if $x == $y {
+            $of.$in_place($($drawn,)? $y.in_place::<T>($caller)?)
+        } else {
+            let (x, y) = ($x.input::<T>($caller)?, $y.output::<T>($caller)?);
+            $of.$pass($($drawn,)? x, y)
+        })
+    };
 }
 
-/// # Safety
-///
-/// * Each pointer is null, or so much can be read, or written for `y`, the mask and `dropped`.
-unsafe fn drop_only<T: Copy>(
-    plan: *const dropblock_plan,
-    key: *const dropblock_key,
-    filler: *const c_void,
-    (y, y_len): (*mut c_void, usize),
-    (words, words_len): (*mut u64, usize),
-    dropped: *mut dropblock_dropped,
-) -> Result<(), Refusal> {
-    // SAFETY: by the contract of this function.
-    let handle = unsafe { Handle::new(plan) }?;
-    // SAFETY: by the contract of this function.
-    let key = unsafe { copy(key, DROPBLOCK_ARGUMENT_KEY) }?.get();
-    // SAFETY: by the contract of this function.
-    let filler = unsafe { copy(filler.cast::<T>(), DROPBLOCK_ARGUMENT_FILLER) }?;
-    let y = output(handle.plan, y.cast::<T>(), y_len)?;
-    let words = mask_or_none(handle.plan, words, words_len)?;
-    let dropped = Array::one(dropped, DROPBLOCK_ARGUMENT_DROPPED)?;
-    let (read, result) = (&[handle.span], dropped.span());
-    match &words {
-        Some(words) => check_apart(&[y.span(), words.span(), result], read)?,
-        None => check_apart(&[y.span(), result], read)?,
+/// Writes what a pass returns, if it is wanted.
+pub(crate) fn put(place: Option<&mut MaybeUninit<dropblock_drawn>>, drawn: Drawn) {
+    if let Some(place) = place {
+        place.write(drawn.into());
     }
-    // SAFETY: by the contract of this function; it overlaps nothing.
-    let words = words.map(|words| unsafe { words.slice_mut() });
-    // SAFETY: by the contract of this function; it overlaps nothing.
-    let count = handle.plan.drop_only(key, unsafe { y.slice_mut() }, filler, words)?;
-    // SAFETY: by the contract of this function.
-    unsafe { dropped.write(count.into()) };
-    Ok(())
 }
 
-/// Writes a value to the units that a mask drops.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_fill_dropped(
-    plan: *const dropblock_plan,
-    mask: *const u64,
-    mask_len: usize,
-    element_size: usize,
-    filler: *const c_void,
-    y: *mut c_void,
-    y_len: usize,
-    error: *mut dropblock_error,
-) -> dropblock_status {
-    let (mask, y) = ((mask, mask_len), (y, y_len));
-    let run = || for_size!(element_size, fill_dropped::<_>(plan, mask, filler, y));
-    // SAFETY: the caller vouches for `error`.
-    unsafe { report(error, run) }
+interface! {
+    /// Forward pass.
+    fn dropblock_forward(
+        caller, plan: *const dropblock_plan, drawn: *const dropblock_drawn,
+        x: *const dropblock_tensor, y: *const dropblock_tensor, result: *mut dropblock_drawn
+    ) {
+        let (plan, drawn, x, y) = self::drawn(caller, plan, drawn, x, y)?;
+        let result = caller.result_or_none(result, DROPBLOCK_ARGUMENT_RESULT)?;
+        put(result, pass!(caller, x, y, plan.(forward_in_place, forward)(drawn,))?);
+    }
 }
 
-/// # Safety
-///
-/// * Each pointer is null, or so much can be read, or written for `y`.
-unsafe fn fill_dropped<T: Copy>(
-    plan: *const dropblock_plan,
-    (words, words_len): (*const u64, usize),
-    filler: *const c_void,
-    (y, y_len): (*mut c_void, usize),
-) -> Result<(), Refusal> {
-    // SAFETY: by the contract of this function.
-    let handle = unsafe { Handle::new(plan) }?;
-    // SAFETY: by the contract of this function.
-    let filler = unsafe { copy(filler.cast::<T>(), DROPBLOCK_ARGUMENT_FILLER) }?;
-    let words = mask(handle.plan, words, words_len)?;
-    let y = output(handle.plan, y.cast::<T>(), y_len)?;
-    check_apart(&[y.span()], &[handle.span, words.span()])?;
-    // SAFETY: by the contract of this function; nothing that is written overlaps it.
-    let words = unsafe { words.slice() };
-    // SAFETY: by the contract of this function; it overlaps nothing.
-    handle.plan.fill_dropped(words, unsafe { y.slice_mut() }, filler)?;
-    Ok(())
+interface! {
+    /// Backward pass.
+    fn dropblock_backward(
+        caller, plan: *const dropblock_plan, drawn: *const dropblock_drawn,
+        x: *const dropblock_tensor, y: *const dropblock_tensor
+    ) {
+        let (plan, drawn, x, y) = self::drawn(caller, plan, drawn, x, y)?;
+        pass!(caller, x, y, plan.(backward_in_place, backward)(drawn,))?;
+    }
+}
+
+interface! {
+    /// Forward pass with a mask.
+    fn dropblock_mask_forward(
+        caller, plan: *const dropblock_plan, mask: *const dropblock_mask,
+        x: *const dropblock_tensor, y: *const dropblock_tensor
+    ) {
+        let (mask, x, y) = masked(caller, plan, mask, x, y)?;
+        pass!(caller, x, y, mask.(forward_in_place, forward)())?;
+    }
+}
+
+interface! {
+    /// Backward pass with a mask.
+    fn dropblock_mask_backward(
+        caller, plan: *const dropblock_plan, mask: *const dropblock_mask,
+        x: *const dropblock_tensor, y: *const dropblock_tensor
+    ) {
+        let (mask, x, y) = masked(caller, plan, mask, x, y)?;
+        pass!(caller, x, y, mask.(backward_in_place, backward)())?;
+    }
+}
+
+interface! {
+    /// Drops without scaling.
+    fn dropblock_drop_only(
+        caller, plan: *const dropblock_plan, key: *const dropblock_key,
+        y: *const dropblock_tensor, value: *const c_void, result: *mut dropblock_drawn
+    ) {
+        let plan = caller.plan(plan)?;
+        let key = caller.copy(key, DROPBLOCK_ARGUMENT_KEY)?.get();
+        let y = Tensor::new(caller, plan, y, Buffer::Output)?;
+        for_bits!(y.r#type, T => {
+            let value = caller.copy(value.cast::<T>(), DROPBLOCK_ARGUMENT_VALUE)?;
+            let result = caller.result_or_none(result, DROPBLOCK_ARGUMENT_RESULT)?;
+            let drawn = plan.drop_only(key, y.in_place::<T>(caller)?, value)?;
+            put(result, drawn);
+        });
+    }
+}
+
+interface! {
+    /// Drops without scaling what a mask drops.
+    fn dropblock_mask_drop_only(
+        caller, plan: *const dropblock_plan, mask: *const dropblock_mask,
+        y: *const dropblock_tensor, value: *const c_void
+    ) {
+        let plan = caller.plan(plan)?;
+        let y = Tensor::new(caller, plan, y, Buffer::Output)?;
+        let mask = self::mask(caller, plan, mask)?;
+        for_bits!(y.r#type, T => {
+            let value = caller.copy(value.cast::<T>(), DROPBLOCK_ARGUMENT_VALUE)?;
+            mask.drop_only(y.in_place::<T>(caller)?, value)?;
+        });
+    }
+}
+
+interface! {
+    /// Counts the mask of a key without a buffer.
+    fn dropblock_count(
+        caller, plan: *const dropblock_plan, key: *const dropblock_key,
+        result: *mut dropblock_drawn
+    ) {
+        let plan = caller.plan(plan)?;
+        let key = caller.copy(key, DROPBLOCK_ARGUMENT_KEY)?.get();
+        caller.result(result, DROPBLOCK_ARGUMENT_RESULT)?.write(plan.count(key)?.into());
+    }
 }

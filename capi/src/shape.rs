@@ -5,200 +5,116 @@ use core::ptr;
 use engine::{Layout, Map, Shape};
 
 use crate::constants::*;
-use crate::memory::{Array, copy};
-use crate::status::{Refusal, report};
+use crate::memory::Caller;
+use crate::status::{Refusal, interface, listed, report};
 use crate::types::*;
+
+const LAYOUTS: [(u32, Layout); 2] = [
+    (DROPBLOCK_LAYOUT_CHANNELS_FIRST, Layout::ChannelsFirst),
+    (DROPBLOCK_LAYOUT_CHANNELS_LAST, Layout::ChannelsLast),
+];
+
+fn layout(number: dropblock_layout) -> Result<Layout, Refusal> {
+    listed(DROPBLOCK_ARGUMENT_LAYOUT, number, &LAYOUTS)
+}
 
 /// A map of the sizes; axes that the rank leaves out have size 1.
 pub(crate) fn map(rank: u32, [depth, height, width]: [usize; 3]) -> Result<Map, Refusal> {
+    let refusal = |bounds, given| Refusal::outside(DROPBLOCK_ARGUMENT_MAP_RANK, bounds, given);
     match (rank, depth, height) {
         (1, 1, 1) => Ok(Map::l(width)),
         (2, 1, _) => Ok(Map::hw(height, width)),
         (3, ..) => Ok(Map::dhw(depth, height, width)),
-        _ => {
-            let wrong = match rank {
-                1 if height != 1 => height as u64,
-                1 | 2 => depth as u64,
-                rank => rank.into(),
-            };
-            Err(Refusal::new(DROPBLOCK_STATUS_VALUE, DROPBLOCK_ARGUMENT_MAP_RANK).needed(1, wrong))
+        (1, 1, wrong) | (1 | 2, wrong, _) => Err(refusal([1, 1], wrong as u64)),
+        _ => Err(refusal([1, 3], rank.into())),
+    }
+}
+
+/// A map of 1 to 3 sizes in an array.
+pub(crate) fn sizes(caller: &Caller<'_>, sizes: *const usize, rank: usize) -> Result<Map, Refusal> {
+    let argument = DROPBLOCK_ARGUMENT_SHAPE;
+    match rank {
+        1 => Ok(Map::l(caller.copy(sizes, argument)?)),
+        2 => {
+            let [height, width] = caller.copy(sizes.cast::<[usize; 2]>(), argument)?;
+            Ok(Map::hw(height, width))
         }
+        3 => {
+            let [depth, height, width] = caller.copy(sizes.cast::<[usize; 3]>(), argument)?;
+            Ok(Map::dhw(depth, height, width))
+        }
+        _ => Err(Refusal::outside(DROPBLOCK_ARGUMENT_MAP_RANK, [1, 3], rank as u64)),
     }
 }
 
 /// The crate's shape.
-///
-/// # Safety
-///
-/// * `shape` is null or points to one.
-pub(crate) unsafe fn shape(shape: *const dropblock_shape) -> Result<Shape, Refusal> {
-    // SAFETY: the same contract.
-    let shape = unsafe { copy(shape, DROPBLOCK_ARGUMENT_SHAPE) }?;
-    if shape.reserved != 0 {
-        return Err(Refusal::unknown(DROPBLOCK_ARGUMENT_RESERVED, shape.reserved));
-    }
+pub(crate) fn shape(caller: &Caller<'_>, shape: *const dropblock_shape) -> Result<Shape, Refusal> {
+    let shape = caller.copy(shape, DROPBLOCK_ARGUMENT_SHAPE)?;
     let map = map(shape.rank, [shape.depth, shape.height, shape.width])?;
-    let new = Shape::new(shape.samples, shape.channels, map, Layout::ChannelsFirst);
-    Ok(new.with_strides(shape.strides))
+    Ok(Shape::new(shape.samples, shape.channels, map, layout(shape.layout)?))
 }
 
-/// Sets a shape without gaps.
-///
-/// # Safety
-///
-/// * `shape` is null, or may be written; `error` is null, or may be written.
-unsafe fn init(
-    shape: *mut dropblock_shape,
-    new: impl FnOnce() -> Result<Shape, Refusal>,
-    error: *mut dropblock_error,
-) -> dropblock_status {
-    let run = || {
-        let new = new()?;
-        let place = Array::one(shape, DROPBLOCK_ARGUMENT_SHAPE)?;
-        let [depth, height, width] = new.map().size();
-        let value = dropblock_shape {
-            rank: new.map().rank().into(),
-            reserved: 0,
-            samples: new.samples(),
-            channels: new.channels(),
-            depth,
-            height,
-            width,
-            strides: new.strides(),
-        };
-        // SAFETY: not null, aligned, and the caller vouches for the rest.
-        unsafe { place.write(value) };
-        Ok(())
-    };
-    // SAFETY: the caller vouches for `error`.
-    unsafe { report(error, run) }
-}
-
-/// Sets a shape without gaps, of any rank.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_shape_init(
-    shape: *mut dropblock_shape,
-    samples: usize,
-    channels: usize,
-    map: *const usize,
-    rank: usize,
+/// Writes a shape.
+fn put(
+    caller: &mut Caller<'_>,
+    place: *mut dropblock_shape,
+    shape: Shape,
     layout: dropblock_layout,
-    error: *mut dropblock_error,
-) -> dropblock_status {
-    let new = || {
-        // SAFETY: the caller vouches for so many sizes.
-        let map = unsafe { sizes(map, rank) }?;
-        let layout = match layout {
-            DROPBLOCK_LAYOUT_CHANNELS_FIRST => Layout::ChannelsFirst,
-            DROPBLOCK_LAYOUT_CHANNELS_LAST => Layout::ChannelsLast,
-            given => return Err(Refusal::unknown(DROPBLOCK_ARGUMENT_LAYOUT, given)),
-        };
-        Ok(Shape::new(samples, channels, map, layout))
+) -> Result<(), Refusal> {
+    let [depth, height, width] = shape.map().size();
+    caller.result(place, DROPBLOCK_ARGUMENT_SHAPE)?.write(dropblock_shape {
+        rank: shape.map().rank().into(),
+        layout,
+        samples: shape.samples(),
+        channels: shape.channels(),
+        depth,
+        height,
+        width,
+    });
+    Ok(())
+}
+
+interface! {
+    /// Sets a shape of any rank.
+    fn dropblock_shape_init(
+        caller, shape: *mut dropblock_shape, samples: usize, channels: usize, map: *const usize,
+        rank: usize, layout: dropblock_layout
+    ) {
+        let map = sizes(caller, map, rank)?;
+        let new = Shape::new(samples, channels, map, self::layout(layout)?);
+        put(caller, shape, new, layout)?;
+    }
+}
+
+macro_rules! shapes {
+    ($($function:ident = $new:ident($($size:ident),*), $layout:ident;)*) => {
+        $(
+            /// Sets a shape of one rank and layout.
+            #[unsafe(no_mangle)]
+            pub(crate) unsafe extern "C" fn $function(
+                shape: *mut dropblock_shape,
+                $($size: usize,)*
+            ) -> dropblock_status {
+                let new = Shape::$new($($size),*);
+                // SAFETY: the caller vouches for `shape`.
+                unsafe { report(ptr::null_mut(), |caller| put(caller, shape, new, $layout)) }
+            }
+        )*
+
+        /// The functions and their sizes, to be compared with the header.
+        #[cfg(test)]
+        pub(crate) const SHAPES: &[(&str, &[&str])] =
+            &[$((stringify!($function), &[$(stringify!($size)),*])),*];
     };
-    // SAFETY: the caller vouches for both pointers.
-    unsafe { init(shape, new, error) }
 }
 
-/// A map of 1 to 3 sizes.
-///
-/// # Safety
-///
-/// * `sizes` is null or points to `rank` of them.
-pub(crate) unsafe fn sizes(sizes: *const usize, rank: usize) -> Result<Map, Refusal> {
-    if !(1..=3).contains(&rank) {
-        return Err(Refusal::new(DROPBLOCK_STATUS_VALUE, DROPBLOCK_ARGUMENT_MAP_RANK)
-            .needed(1, rank as u64));
-    }
-    let sizes = Array::new(sizes, rank, DROPBLOCK_ARGUMENT_SHAPE)?;
-    // SAFETY: the contract of this function.
-    match *unsafe { sizes.slice() } {
-        [height, width] => Ok(Map::hw(height, width)),
-        [depth, height, width] => Ok(Map::dhw(depth, height, width)),
-        [length, ..] => Ok(Map::l(length)),
-        [] => Ok(Map::l(0)),
-    }
-}
-
-/// 1-D maps, channels first.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_shape_ncl(
-    shape: *mut dropblock_shape,
-    samples: usize,
-    channels: usize,
-    length: usize,
-) -> dropblock_status {
-    let new = || Ok(Shape::ncl(samples, channels, length));
-    // SAFETY: the caller vouches for `shape`.
-    unsafe { init(shape, new, ptr::null_mut()) }
-}
-
-/// 1-D maps, channels last.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_shape_nlc(
-    shape: *mut dropblock_shape,
-    samples: usize,
-    length: usize,
-    channels: usize,
-) -> dropblock_status {
-    let new = || Ok(Shape::nlc(samples, length, channels));
-    // SAFETY: the caller vouches for `shape`.
-    unsafe { init(shape, new, ptr::null_mut()) }
-}
-
-/// 2-D maps, channels first.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_shape_nchw(
-    shape: *mut dropblock_shape,
-    samples: usize,
-    channels: usize,
-    height: usize,
-    width: usize,
-) -> dropblock_status {
-    let new = || Ok(Shape::nchw(samples, channels, height, width));
-    // SAFETY: the caller vouches for `shape`.
-    unsafe { init(shape, new, ptr::null_mut()) }
-}
-
-/// 2-D maps, channels last.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_shape_nhwc(
-    shape: *mut dropblock_shape,
-    samples: usize,
-    height: usize,
-    width: usize,
-    channels: usize,
-) -> dropblock_status {
-    let new = || Ok(Shape::nhwc(samples, height, width, channels));
-    // SAFETY: the caller vouches for `shape`.
-    unsafe { init(shape, new, ptr::null_mut()) }
-}
-
-/// 3-D maps, channels first.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_shape_ncdhw(
-    shape: *mut dropblock_shape,
-    samples: usize,
-    channels: usize,
-    depth: usize,
-    height: usize,
-    width: usize,
-) -> dropblock_status {
-    let new = || Ok(Shape::ncdhw(samples, channels, depth, height, width));
-    // SAFETY: the caller vouches for `shape`.
-    unsafe { init(shape, new, ptr::null_mut()) }
-}
-
-/// 3-D maps, channels last.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn dropblock_shape_ndhwc(
-    shape: *mut dropblock_shape,
-    samples: usize,
-    depth: usize,
-    height: usize,
-    width: usize,
-    channels: usize,
-) -> dropblock_status {
-    let new = || Ok(Shape::ndhwc(samples, depth, height, width, channels));
-    // SAFETY: the caller vouches for `shape`.
-    unsafe { init(shape, new, ptr::null_mut()) }
+shapes! {
+    dropblock_shape_ncl = ncl(samples, channels, length), DROPBLOCK_LAYOUT_CHANNELS_FIRST;
+    dropblock_shape_nlc = nlc(samples, length, channels), DROPBLOCK_LAYOUT_CHANNELS_LAST;
+    dropblock_shape_nchw = nchw(samples, channels, height, width), DROPBLOCK_LAYOUT_CHANNELS_FIRST;
+    dropblock_shape_nhwc = nhwc(samples, height, width, channels), DROPBLOCK_LAYOUT_CHANNELS_LAST;
+    dropblock_shape_ncdhw = ncdhw(samples, channels, depth, height, width),
+        DROPBLOCK_LAYOUT_CHANNELS_FIRST;
+    dropblock_shape_ndhwc = ndhwc(samples, depth, height, width, channels),
+        DROPBLOCK_LAYOUT_CHANNELS_LAST;
 }

@@ -2,7 +2,7 @@
 
 use core::ffi::c_void;
 
-use engine::{Dropped, Key, Plan};
+use engine::{Drawn, DropCount, Key, Plan};
 
 use crate::constants::{DROPBLOCK_PLAN_ALIGN, DROPBLOCK_PLAN_SIZE};
 
@@ -12,7 +12,7 @@ macro_rules! numbers {
 
 numbers! {
     dropblock_status dropblock_argument dropblock_type dropblock_preset dropblock_mode
-    dropblock_gamma dropblock_region dropblock_alignment dropblock_sharing dropblock_scale
+    dropblock_gamma_kind dropblock_region dropblock_alignment dropblock_sharing dropblock_scale
     dropblock_fill dropblock_backend dropblock_block_kind dropblock_layout dropblock_axes
     dropblock_course
 }
@@ -63,9 +63,15 @@ structs! {
     }
 
     /// How many units are dropped.
-    dropblock_dropped {
-        count: u64,
-        of: u64,
+    dropblock_drop_count {
+        dropped: u64,
+        total: u64,
+    }
+
+    /// A key and the count of its mask.
+    dropblock_drawn {
+        key: dropblock_key,
+        count: dropblock_drop_count,
     }
 
     /// A block size.
@@ -79,43 +85,71 @@ structs! {
         width: usize,
     }
 
+    /// How gamma follows from the drop probability.
+    dropblock_gamma {
+        kind: dropblock_gamma_kind,
+        has_value: u32,
+        value: f64,
+    }
+
     /// The options of a layer. It may grow at its end.
     dropblock_options {
         size: u32,
         preset: dropblock_preset,
         mode: dropblock_mode,
-        gamma: dropblock_gamma,
         region: dropblock_region,
         alignment: dropblock_alignment,
         sharing: dropblock_sharing,
         scale: dropblock_scale,
         fill: dropblock_fill,
         backend: dropblock_backend,
+        reserved: u32,
         drop_prob: f64,
-        gamma_value: f64,
+        gamma: dropblock_gamma,
         block: dropblock_block,
     }
 
     /// The shape of a tensor.
     dropblock_shape {
         rank: u32,
-        reserved: u32,
+        layout: dropblock_layout,
         samples: usize,
         channels: usize,
         depth: usize,
         height: usize,
         width: usize,
-        strides: [usize; 5],
     }
 
-    /// A plane of the mask, or a part of one.
-    dropblock_plane_part {
+    /// A tensor.
+    dropblock_tensor {
+        r#type: dropblock_type,
+        reserved: u32,
+        data: *mut c_void,
+        len: usize,
+        first: usize,
+        strides: *const isize,
+    }
+
+    /// A mask that is at hand.
+    dropblock_mask {
+        words: *const u64,
+        words_len: usize,
+        drawn: dropblock_drawn,
+        has_key: u32,
+        reserved: u32,
+    }
+
+    /// A map of the tensor, or a part of one.
+    dropblock_map_part {
         sample: usize,
         channel: usize,
         position: usize,
         len: usize,
         keep: *const u64,
         keep_len: usize,
+        scale_f64: f64,
+        scale_f32: f32,
+        reserved: u32,
     }
 
     /// Dilation of maps by a block.
@@ -149,11 +183,11 @@ structs! {
 }
 
 /// Draws 32 bits.
-pub(crate) type dropblock_draw = unsafe extern "C" fn(context: *mut c_void) -> u32;
+pub(crate) type dropblock_draw_bits = unsafe extern "C" fn(context: *mut c_void) -> u32;
 
-/// Is shown a part of a plane.
+/// Is shown a map, or a part of one.
 pub(crate) type dropblock_visit =
-    unsafe extern "C" fn(context: *mut c_void, part: *const dropblock_plane_part);
+    unsafe extern "C" fn(context: *mut c_void, part: *const dropblock_map_part);
 
 /// A plan in the caller's memory. Opaque in C.
 #[derive(Clone, Copy, Debug)]
@@ -185,19 +219,41 @@ impl dropblock_plan {
 }
 
 impl dropblock_key {
-    pub(crate) const fn get(&self) -> Key {
-        Key::new(self.seed).step(self.step).layer(self.layer).first_sample(self.first_sample)
+    pub(crate) const fn get(self) -> Key {
+        Key::from_words([self.seed, self.step, self.layer, self.first_sample])
     }
 }
 
-impl From<Dropped> for dropblock_dropped {
-    fn from(dropped: Dropped) -> Self {
-        Self { count: dropped.count, of: dropped.of }
+impl From<Key> for dropblock_key {
+    fn from(Key { seed, step, layer, first_sample }: Key) -> Self {
+        Self { seed, step, layer, first_sample }
     }
 }
 
-impl From<dropblock_dropped> for Dropped {
-    fn from(dropped: dropblock_dropped) -> Self {
-        Self { count: dropped.count, of: dropped.of }
+impl From<DropCount> for dropblock_drop_count {
+    fn from(DropCount { dropped, total }: DropCount) -> Self {
+        Self { dropped, total }
+    }
+}
+
+impl From<dropblock_drop_count> for DropCount {
+    fn from(dropblock_drop_count { dropped, total }: dropblock_drop_count) -> Self {
+        Self { dropped, total }
+    }
+}
+
+impl dropblock_drawn {
+    pub(crate) const fn get(self) -> Drawn {
+        let dropblock_key { seed, step, layer, first_sample } = self.key;
+        let dropblock_drop_count { dropped, total } = self.count;
+        Drawn::from_words([seed, step, layer, first_sample, dropped, total])
+    }
+}
+
+impl From<Drawn> for dropblock_drawn {
+    fn from(drawn: Drawn) -> Self {
+        let [seed, step, layer, first_sample, dropped, total] = drawn.to_words();
+        let key = dropblock_key { seed, step, layer, first_sample };
+        Self { key, count: dropblock_drop_count { dropped, total } }
     }
 }

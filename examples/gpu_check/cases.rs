@@ -18,6 +18,8 @@ pub(crate) struct Case {
     pub(crate) number: usize,
     pub(crate) layer: DropBlock,
     pub(crate) shape: Shape,
+    /// Those of a view, if it is one.
+    pub(crate) strides: Option<[usize; 5]>,
     pub(crate) key: Key,
 }
 
@@ -50,20 +52,20 @@ impl Case {
             _ => Gamma::Paper { scale: 1.0 },
         };
         let scales = [
-            Scale::Tensor,
-            Scale::Tensor,
-            Scale::Sample,
-            Scale::Channel,
+            Scale::PerTensor,
+            Scale::PerTensor,
+            Scale::PerSample,
+            Scale::PerMap,
             Scale::Fixed,
-            Scale::None,
+            Scale::Off,
             Scale::PerPosition,
         ];
         let sharing = [
-            Sharing::SampleChannel,
-            Sharing::SampleChannel,
-            Sharing::Sample,
-            Sharing::Channel,
-            Sharing::All,
+            Sharing::None,
+            Sharing::None,
+            Sharing::OverChannels,
+            Sharing::OverSamples,
+            Sharing::OverAll,
         ];
         let layer = DropBlock::new(1, drop_prob)?
             .with_block_size(block)?
@@ -73,14 +75,15 @@ impl Case {
             .with_sharing(sharing[draw.below(sharing.len())])
             .with_scale(scales[draw.below(scales.len())])
             .with_fill([Fill::Zero, Fill::Zero, Fill::Noise][draw.below(3)]);
-        let shape = match draw.below(4) {
-            0 => Shape::new(samples, channels, map, Layout::ChannelsLast),
-            1 => padded(samples, channels, map),
-            _ => Shape::new(samples, channels, map, Layout::ChannelsFirst),
+        let first = Shape::new(samples, channels, map, Layout::ChannelsFirst);
+        let (shape, strides) = match draw.below(4) {
+            0 => (Shape::new(samples, channels, map, Layout::ChannelsLast), None),
+            1 => (first, Some(padded(channels, map))),
+            _ => (first, None),
         };
         let first_sample = [0, 0, 5, 1_000_000_007][draw.below(4)];
-        let key = Key::new(draw.next()).step(draw.next() % 1000).layer(draw.next() % 50);
-        Ok(Self { number, layer, shape, key: key.first_sample(first_sample) })
+        let key = Key::new(draw.next()).with_step(draw.next() % 1000).with_layer(draw.next() % 50);
+        Ok(Self { number, layer, shape, strides, key: key.with_first_sample(first_sample) })
     }
 
     pub(crate) fn plan(&self) -> Result<Plan, Error> {
@@ -90,17 +93,17 @@ impl Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "case {}: {:?} on {:?}, {:?}", self.number, self.layer, self.shape, self.key)
+        let Self { number, layer, shape, strides, key } = self;
+        write!(f, "case {number}: {layer:?} on {shape:?} {strides:?}, {key:?}")
     }
 }
 
-/// A view: rows with three elements between them.
-fn padded(samples: usize, channels: usize, map: Map) -> Shape {
+/// The strides of a view: rows with three elements between them.
+fn padded(channels: usize, map: Map) -> [usize; 5] {
     let [depth, height, width] = map.size();
     let row = width + 3;
     let plane = depth * height * row;
-    let strides = [channels * plane, plane, height * row, row, 1];
-    Shape::new(samples, channels, map, Layout::ChannelsFirst).with_strides(strides)
+    [channels * plane, plane, height * row, row, 1]
 }
 
 /// A mask in one line of the file of hashes: number, dropped units, SHA-256 of its words in

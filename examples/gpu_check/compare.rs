@@ -3,7 +3,9 @@
 use dropblock::cuda::bytemuck::Pod;
 use dropblock::cuda::{self, Device, Error, Layer, Stream};
 use dropblock::half::{bf16, f16};
-use dropblock::{BlockSize, Dilation, Dropped, Element, Plan};
+use dropblock::{
+    BlockSize, Dilation, Drawn, DropCount, Element, Error as PlanError, Fill, Plan, View, ViewMut,
+};
 
 use crate::cases::{Case, line};
 
@@ -19,6 +21,9 @@ pub(crate) fn case(device: &Device, case: &Case) -> Result<(String, Vec<String>)
         if let Some(tile) = tile {
             layer = layer.with_tile(tile)?;
         }
+        if let Some(strides) = case.strides {
+            layer = layer.with_strides(strides)?;
+        }
         let mut check = Check {
             case,
             plan,
@@ -28,12 +33,12 @@ pub(crate) fn case(device: &Device, case: &Case) -> Result<(String, Vec<String>)
             launch: (threads, tile),
             differences: &mut differences,
         };
-        let (mask, dropped) = check.masks()?;
-        first.get_or_insert(line(case.number, dropped.count, &mask));
-        check.passes::<f32>(&mask, &dropped)?;
-        check.passes::<f64>(&mask, &dropped)?;
-        check.passes::<f16>(&mask, &dropped)?;
-        check.passes::<bf16>(&mask, &dropped)?;
+        let (mask, count) = check.masks()?;
+        first.get_or_insert(line(case.number, count.dropped, &mask));
+        check.passes::<f32>(&mask, count)?;
+        check.passes::<f64>(&mask, count)?;
+        check.passes::<f16>(&mask, count)?;
+        check.passes::<bf16>(&mask, count)?;
         check.drops([3_u8, 250])?;
         check.drops([-4_i16, 99])?;
         check.drops([7_u32, 8])?;
@@ -98,28 +103,29 @@ impl Check<'_> {
         self.same(&what, &bits(found), &bits(expected));
     }
 
-    fn masks(&mut self) -> Result<(Vec<u64>, Dropped), Error> {
-        let (key, words) = (self.case.key, self.plan.mask_len());
+    fn masks(&mut self) -> Result<(Vec<u64>, DropCount), Error> {
+        let (key, words) = (self.case.key, self.plan.mask_words());
         let mut mask = self.device.upload(&vec![!0_u64; words])?;
         let mut counts = self.device.upload(&vec![!0_u64; self.plan.groups()])?;
-        self.layer.mask(key, mask.slice_mut(), Some(counts.slice_mut()))?;
+        self.layer.draw(key, mask.slice_mut(), Some(counts.slice_mut()))?;
         let mut found = vec![0; words];
         self.stream.download(mask.slice(), &mut found)?;
         let mut expected = vec![0; words];
-        let dropped = self.plan.mask(key, &mut expected)?;
+        let drawn = self.plan.draw(key, &mut expected)?;
+        let count = drawn.count();
+        let mut expected_counts = Vec::new();
+        for group in 0..self.plan.groups() {
+            expected_counts.push(drawn.count_group(group)?.dropped);
+        }
         self.same("mask", &found, &expected);
         let mut found_counts = vec![0; self.plan.groups()];
         self.stream.download(counts.slice(), &mut found_counts)?;
-        let mut expected_counts = Vec::new();
-        for group in 0..self.plan.groups() {
-            expected_counts.push(self.plan.count_group(&expected, group)?.count);
-        }
         self.same("counts", &found_counts, &expected_counts);
 
         let mut centers = self.device.upload(&vec![!0_u64; words])?;
-        self.layer.centers(key, centers.slice_mut())?;
+        self.layer.draw_centers(key, centers.slice_mut())?;
         let mut expected_centers = vec![0; words];
-        self.plan.centers(key, &mut expected_centers)?;
+        self.plan.draw_centers(key, &mut expected_centers)?;
         let mut found_centers = vec![0; words];
         self.stream.download(centers.slice(), &mut found_centers)?;
         self.same("centres", &found_centers, &expected_centers);
@@ -131,13 +137,27 @@ impl Check<'_> {
         self.stream.download(counts.slice(), &mut found_counts)?;
         self.same("count", &found_counts, &expected_counts);
         // The line shows what the device has drawn.
-        Ok((found, dropped))
+        Ok((found, count))
     }
 
-    fn passes<T: Value>(&mut self, mask: &[u64], dropped: &Dropped) -> Result<(), Error> {
+    /// The processor's pass in place on a dense tensor or a view.
+    fn in_place<T: Value>(
+        &self,
+        x: &mut [T],
+        pass: impl Fn(ViewMut<'_, T>) -> Result<(), PlanError>,
+    ) -> Result<(), Error> {
+        let strides = self.case.strides.map(|strides| strides.map(|stride| stride as isize));
+        Ok(pass(match strides {
+            Some(strides) => ViewMut::new(x, 0, strides),
+            None => x.into(),
+        })?)
+    }
+
+    fn passes<T: Value>(&mut self, mask: &[u64], count: DropCount) -> Result<(), Error> {
         let key = self.case.key;
+        let drawn = Drawn::from(key).with_count(count);
         let special = [f32::NAN, f32::INFINITY, -0.0, 1e-39, 65_504.0];
-        let x: Vec<T> = (0..self.plan.extent())
+        let x: Vec<T> = (0..self.layer.extent())
             .map(|i| T::new(special.get(i % 37).copied().unwrap_or(i as f32 * 0.37 - 99.0)))
             .collect();
         let source = self.device.upload(&x)?;
@@ -149,41 +169,62 @@ impl Check<'_> {
         self.layer.forward(key, source.slice(), y.slice_mut(), Some(counts.slice_mut()))?;
         self.stream.download(y.slice(), &mut found)?;
         let mut expected = vec![T::ONE; x.len()];
-        self.plan.forward(key, &x, &mut expected, None)?;
+        match self.case.strides.map(|strides| strides.map(|stride| stride as isize)) {
+            Some(strides) => {
+                let (from, to) =
+                    (View::new(&x, 0, strides), ViewMut::new(&mut expected, 0, strides));
+                self.plan.forward(key, from, to)?;
+            }
+            None => {
+                self.plan.forward(key, &x, &mut expected)?;
+            }
+        }
         self.same_values("forward", &found, &expected);
 
         let mut y = self.device.upload(&x)?;
         self.layer.forward_in_place(key, y.slice_mut(), None)?;
         self.stream.download(y.slice(), &mut found)?;
         let mut expected = x.clone();
-        self.plan.forward_in_place(key, &mut expected, None)?;
+        self.in_place(&mut expected, |x| self.plan.forward_in_place(key, x).map(|_| ()))?;
         self.same_values("forward in place", &found, &expected);
 
         let mut y = self.device.upload(&x)?;
         self.layer.backward_in_place(key, Some(counts.slice()), y.slice_mut())?;
         self.stream.download(y.slice(), &mut found)?;
         let mut expected = x.clone();
-        self.plan.backward_in_place(key, dropped, &mut expected)?;
+        self.in_place(&mut expected, |x| self.plan.backward_in_place(drawn, x))?;
         self.same_values("backward in place", &found, &expected);
 
-        let mut y = self.device.upload(&vec![T::ONE; x.len()])?;
-        self.layer.apply(words.slice(), Some(counts.slice()), source.slice(), y.slice_mut())?;
-        self.layer.fill_noise(key, words.slice(), y.slice_mut())?;
+        let mut y = self.device.upload(&x)?;
+        self.layer.apply_in_place(words.slice(), Some(counts.slice()), y.slice_mut())?;
         self.stream.download(y.slice(), &mut found)?;
-        let mut expected = vec![T::ONE; x.len()];
-        self.plan.apply(mask, dropped, &x, &mut expected)?;
-        self.plan.fill_noise(key, mask, &mut expected)?;
-        self.same_values("apply and noise", &found, &expected);
+        self.same_values("apply", &found, &expected);
+        if self.plan.layer().fill() == Fill::Noise {
+            self.layer.fill_noise(key, words.slice(), y.slice_mut())?;
+            self.stream.download(y.slice(), &mut found)?;
+            let mut expected = x.clone();
+            let mask = self.plan.mask_from(mask)?.with_key(key)?;
+            self.in_place(&mut expected, |x| mask.forward_in_place(x))?;
+            self.same_values("apply and noise", &found, &expected);
+        }
         Ok(())
     }
 
-    fn drops<T: Pod + PartialEq>(&mut self, [zero, value]: [T; 2]) -> Result<(), Error> {
-        let mut expected = vec![value; self.plan.extent()];
+    fn drops<T: Pod + PartialEq + Send + Sync>(
+        &mut self,
+        [zero, value]: [T; 2],
+    ) -> Result<(), Error> {
+        let mut expected = vec![value; self.layer.extent()];
         let mut x = self.device.upload(&expected)?;
         self.layer.drop_only(self.case.key, x.slice_mut(), zero, None)?;
         let mut found = expected.clone();
         self.stream.download(x.slice(), &mut found)?;
-        self.plan.drop_only(self.case.key, &mut expected, zero, None)?;
+        let strides = self.case.strides.map(|strides| strides.map(|stride| stride as isize));
+        let view = match strides {
+            Some(strides) => ViewMut::new(&mut expected, 0, strides),
+            None => ViewMut::from(&mut expected),
+        };
+        self.plan.drop_only(self.case.key, view, zero)?;
         self.same(&format!("drop only of {}", std::any::type_name::<T>()), &found, &expected);
         Ok(())
     }

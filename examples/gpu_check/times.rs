@@ -46,7 +46,7 @@ pub(crate) fn print(device: &Device) -> Result<(), Error> {
          backward_in_place_us,drop_only_us"
     );
     for row in ROWS {
-        for scale in [Scale::Tensor, Scale::Fixed] {
+        for scale in [Scale::PerTensor, Scale::Fixed] {
             time_row::<f32>(device, row, scale, "f32")?;
             time_row::<bf16>(device, row, scale, "bf16")?;
         }
@@ -67,20 +67,20 @@ where
     let plan = DropBlock::new(block, drop_prob)?.with_scale(scale).plan(shape)?;
     let stream = device.stream()?;
     let mut layer = Layer::new(&plan, &stream)?;
-    let (x, mut y) = (device.zeros::<T>(plan.len())?, device.zeros::<T>(plan.len())?);
-    let mut mask = device.zeros::<u64>(plan.mask_len())?;
+    let (x, mut y) = (device.zeros::<T>(plan.elements())?, device.zeros::<T>(plan.elements())?);
+    let mut mask = device.zeros::<u64>(plan.mask_words())?;
     let mut counts = device.zeros::<u64>(plan.groups())?;
     let mut times = [[0.0; ROUNDS]; OPERATIONS];
     let mut step = 0;
     let mut next = || {
         step += 1;
-        Key::new(1).step(step)
+        Key::new(1).with_step(step)
     };
     // Rounds are interleaved, so that all see the same clock. The first one warms up.
     for round in 0..=ROUNDS {
         let found = [
             time(&stream, || stream.copy(x.slice(), y.slice_mut()))?,
-            time(&stream, || layer.mask(next(), mask.slice_mut(), Some(counts.slice_mut())))?,
+            time(&stream, || layer.draw(next(), mask.slice_mut(), Some(counts.slice_mut())))?,
             time(&stream, || {
                 layer.forward(next(), x.slice(), y.slice_mut(), Some(counts.slice_mut()))
             })?,

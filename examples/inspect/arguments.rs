@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use dropblock::{
     Alignment, Backend, BlockSize, DropBlock, Error, Fill, Gamma, Key, Layout, Map, Plan, Region,
-    Scale, Shape, Sharing,
+    Scale, Shape, Sharing, ViewMut,
 };
 
 const USAGE: &str = "\
@@ -27,15 +27,15 @@ options:
   --layout           first | last: where the channels lie; or by the name that goes with the
                      shape: ncl, nchw, ncdhw | nlc, nhwc, ndhwc  (first)
   --strides LIST     a view in place of a layout: one stride, in elements, for each size of
-                     the shape, in the same order
+                     the shape, in the same order; an axis with a negative one is flipped
   --preset           tensorflow | timm | timm-legacy | miguelvr | dragon: start from that
                      implementation's options; the flags below replace them one by one
   --gamma            paper | paper-valid | exact | a number in [0, 1]  (paper)
   --gamma-scale S    a factor for gamma paper and paper-valid  (1)
   --region           valid | full                              (valid)
   --alignment        before | after                            (before)
-  --sharing          sample-channel | sample | channel | all   (sample-channel)
-  --scale            tensor | sample | channel | fixed | none | position  (tensor)
+  --sharing          none | over-channels | over-samples | over-all  (none)
+  --scale            per-tensor | per-sample | per-map | per-position | fixed | off  (per-tensor)
   --fill             zero | noise: what dropped elements become; noise needs a float  (zero)
   --dtype            f32 | f64 | f16 | bf16 | i8 | u8: also print the hash of the output of
                      these elements; f16 and bf16 need a build with --features half
@@ -83,13 +83,48 @@ pub(crate) fn refused<E: Display>(flag: &'static str) -> impl Fn(E) -> String {
 pub(crate) struct Request {
     pub(crate) plan: Plan,
     pub(crate) key: Key,
-    /// The flag's value: a preset's cannot be [`Scale::PerPosition`].
-    pub(crate) scale: Option<Scale>,
     pub(crate) dtype: Dtype,
     /// The shape as given, for messages.
     pub(crate) shape: String,
     /// The flag on which the length of buffers depends, and its value, for messages.
     pub(crate) extent: (&'static str, String),
+    view: Option<Strides>,
+}
+
+/// A view, and the buffer that it fills from the first element to the last.
+#[derive(Clone, Copy)]
+struct Strides {
+    strides: [isize; 5],
+    /// The element of the first unit.
+    first: usize,
+    len: usize,
+}
+
+impl Strides {
+    fn new(shape: &Shape, strides: [isize; 5]) -> Self {
+        let [d, h, w] = shape.map().size();
+        let sizes = [shape.samples(), shape.channels(), d, h, w];
+        // What is too long for a buffer is refused with the view.
+        let reach = |flipped: bool| {
+            let axes = sizes.iter().zip(strides).filter(|axis| (axis.1 < 0) == flipped);
+            let reach = |(&size, stride): (&usize, isize)| {
+                (stride.unsigned_abs() as u128).saturating_mul((size as u128).saturating_sub(1))
+            };
+            let sum = axes.map(reach).fold(0, u128::saturating_add);
+            usize::try_from(sum).unwrap_or(usize::MAX)
+        };
+        let first = reach(true);
+        let len = first.saturating_add(reach(false)).saturating_add(1);
+        let (first, len) = if shape.is_empty() { (0, 0) } else { (first, len) };
+        Self { strides, first, len }
+    }
+
+    /// Whether a pass takes it. Nothing is written.
+    fn check(&self, plan: &Plan, key: Key) -> Result<(), Error> {
+        let plan = plan.layer().with_training(false).plan(*plan.shape())?;
+        let units = &mut [(); usize::MAX][..self.len];
+        plan.drop_only(key, ViewMut::new(units, self.first, self.strides), ()).map(|_| ())
+    }
 }
 
 /// The elements of the output.
@@ -114,25 +149,49 @@ pub(crate) enum Dtype {
 impl Request {
     pub(crate) fn new(args: Vec<String>) -> Result<Self, String> {
         let args = Arguments::new(args)?;
-        let (shape, extent) = shape(&args)?;
+        let shape = shape(&args)?;
+        let strides = strides(&args, &shape)?;
         let layer = layer(&args)?;
         let key = Key::new(args.required("--seed", INTEGER, parse)?)
-            .step(args.required("--step", INTEGER, parse)?)
-            .layer(args.optional("--layer", INTEGER, parse)?.unwrap_or(0))
-            .first_sample(args.optional("--first-sample", INTEGER, parse)?.unwrap_or(0));
+            .with_step(args.required("--step", INTEGER, parse)?)
+            .with_layer(args.optional("--layer", INTEGER, parse)?.unwrap_or(0))
+            .with_first_sample(args.optional("--first-sample", INTEGER, parse)?.unwrap_or(0));
         let dtype = dtype(&args)?;
         let given = args.given("--shape");
         let plan = layer.plan(shape).map_err(|error| match error {
             Error::Rank { .. } => format!("--block-size: {error}"),
             _ => format!("--shape: {error}, {given} was given"),
         })?;
-        let scale = args.choice("--scale", SCALES)?;
-        Ok(Self { plan, key, scale, dtype, shape: given, extent })
+        let view = strides.map(|strides| Strides::new(&shape, strides));
+        let mut extent = ("--shape", given.clone());
+        if let Some(view) = view {
+            extent = ("--strides", args.given("--strides"));
+            match view.check(&plan, key) {
+                Ok(()) => {}
+                Err(error @ Error::FirstSample { .. }) => {
+                    return Err(refused("--first-sample")(error));
+                }
+                Err(error) => return Err(format!("--strides: {error} in {}", extent.1)),
+            }
+        }
+        Ok(Self { plan, key, dtype, shape: given, extent, view })
+    }
+
+    /// The length of a buffer for the tensor.
+    pub(crate) fn len(&self) -> usize {
+        self.view.map_or(self.plan.elements(), |view| view.len)
+    }
+
+    /// The tensor in a buffer of this length.
+    pub(crate) fn tensor<'t, T>(&self, buffer: &'t mut [T]) -> ViewMut<'t, T> {
+        match self.view {
+            Some(view) => ViewMut::new(buffer, view.first, view.strides),
+            None => buffer.into(),
+        }
     }
 }
 
-/// The shape, and the flag on which the length of buffers depends.
-fn shape(args: &Arguments) -> Result<(Shape, (&'static str, String)), String> {
+fn shape(args: &Arguments) -> Result<Shape, String> {
     let needed = format!("a list N,C,L or N,C,H,W or N,C,D,H,W of integers up to {}", usize::MAX);
     let (samples, channels, map) = args.required("--shape", &needed, parse_shape)?;
     let given = args.given("--shape");
@@ -155,16 +214,18 @@ fn shape(args: &Arguments) -> Result<(Shape, (&'static str, String)), String> {
         .choice("--layout", &layouts)
         .map_err(|message| format!("{message} with the {rank}-D --shape {given}"))?;
     let shape = Shape::new(samples, channels, map, layout.unwrap_or(Layout::ChannelsFirst));
-    shape.extent().map_err(|error| format!("--shape: {error}, {given} was given"))?;
+    shape.len().map_err(|error| format!("--shape: {error}, {given} was given"))?;
+    Ok(shape)
+}
 
+fn strides(args: &Arguments, shape: &Shape) -> Result<Option<[isize; 5]>, String> {
+    let (rank, given) = (usize::from(shape.map().rank()), args.given("--shape"));
     let needed = format!("one integer for each of the {} sizes of --shape {given}", rank + 2);
-    let Some(strides) = args.optional("--strides", &needed, |text| {
+    let strides: Option<Vec<isize>> = args.optional("--strides", &needed, |text| {
         parse_list(text).filter(|strides| strides.len() == rank + 2)
-    })?
-    else {
-        return Ok((shape, ("--shape", given)));
-    };
-    if layout.is_some() {
+    })?;
+    let Some(strides) = strides else { return Ok(None) };
+    if !args.given("--layout").is_empty() {
         let layout = args.given("--layout");
         return Err(format!("--strides: no --layout is needed, {layout} was given"));
     }
@@ -172,26 +233,21 @@ fn shape(args: &Arguments) -> Result<(Shape, (&'static str, String)), String> {
     let mut all = [0; 5];
     all[..2].copy_from_slice(&strides[..2]);
     all[5 - rank..].copy_from_slice(&strides[2..]);
-    let shape = shape.with_strides(all);
-    let given = args.given("--strides");
-    shape.extent().map_err(|error| match error {
-        Error::Stride { .. } => format!("--strides: {error} in {given}"),
-        _ => format!("--strides: {error}, {given} was given"),
-    })?;
-    Ok((shape, ("--strides", given)))
+    Ok(Some(all))
 }
 
 fn layer(args: &Arguments) -> Result<DropBlock, String> {
     let needed = "an integer, HEIGHTxWIDTH, DEPTHxHEIGHTxWIDTH or rel: and a fraction";
     let block_size = args.required("--block-size", needed, parse_block_size)?;
     let drop_prob = args.required("--drop-prob", "a number in [0, 1]", parse)?;
-    let preset = args.choice("--preset", PRESETS)?.unwrap_or(PRESETS[0].1);
-    let (gamma, gamma_flag) = gamma(args, preset.gamma)?;
+    let preset = args.choice("--preset", PRESETS)?.unwrap_or(DropBlock::new);
+    let preset = preset(1, drop_prob).map_err(refused("--drop-prob"))?;
+    // Of the preset's kind of gamma, so that `--gamma-scale` alone keeps it.
+    let (gamma, gamma_flag) = gamma(args, preset.gamma())?;
     let backends: Vec<_> = Backend::ALL.iter().map(|backend| (backend.name(), *backend)).collect();
     let backend = args.choice("--backend", &backends)?.unwrap_or(Backend::detect());
 
-    let mut layer = (preset.new)(1, drop_prob)
-        .map_err(refused("--drop-prob"))?
+    let mut layer = preset
         .with_block_size(block_size)
         .map_err(refused("--block-size"))?
         .with_gamma(gamma)
@@ -216,20 +272,15 @@ fn layer(args: &Arguments) -> Result<DropBlock, String> {
     Ok(layer)
 }
 
-/// Options to start from.
-#[derive(Clone, Copy)]
-struct Preset {
-    new: fn(usize, f64) -> Result<DropBlock, Error>,
-    /// The preset's, so that `--gamma-scale` alone keeps its kind.
-    gamma: Gamma,
-}
+/// Options to start from, for a block size and a drop probability.
+type Preset = fn(usize, f64) -> Result<DropBlock, Error>;
 
 const PRESETS: &[(&str, Preset)] = &[
-    ("tensorflow", Preset { new: DropBlock::tensorflow, gamma: PAPER }),
-    ("timm", Preset { new: DropBlock::timm, gamma: PAPER_VALID }),
-    ("timm-legacy", Preset { new: DropBlock::timm_legacy, gamma: PAPER_VALID }),
-    ("miguelvr", Preset { new: DropBlock::miguelvr, gamma: PAPER }),
-    ("dragon", Preset { new: DropBlock::dragon, gamma: PAPER }),
+    ("tensorflow", DropBlock::tensorflow),
+    ("timm", DropBlock::timm),
+    ("timm-legacy", DropBlock::timm_legacy),
+    ("miguelvr", DropBlock::miguelvr),
+    ("dragon", DropBlock::dragon),
 ];
 const PAPER: Gamma = Gamma::Paper { scale: 1.0 };
 const PAPER_VALID: Gamma = Gamma::PaperValid { scale: 1.0 };
@@ -238,18 +289,18 @@ const REGIONS: &[(&str, Region)] = &[("valid", Region::Valid), ("full", Region::
 const ALIGNMENTS: &[(&str, Alignment)] =
     &[("before", Alignment::Before), ("after", Alignment::After)];
 const SHARINGS: &[(&str, Sharing)] = &[
-    ("sample-channel", Sharing::SampleChannel),
-    ("sample", Sharing::Sample),
-    ("channel", Sharing::Channel),
-    ("all", Sharing::All),
+    ("none", Sharing::None),
+    ("over-channels", Sharing::OverChannels),
+    ("over-samples", Sharing::OverSamples),
+    ("over-all", Sharing::OverAll),
 ];
 const SCALES: &[(&str, Scale)] = &[
-    ("tensor", Scale::Tensor),
-    ("sample", Scale::Sample),
-    ("channel", Scale::Channel),
+    ("per-tensor", Scale::PerTensor),
+    ("per-sample", Scale::PerSample),
+    ("per-map", Scale::PerMap),
+    ("per-position", Scale::PerPosition),
     ("fixed", Scale::Fixed),
-    ("none", Scale::None),
-    ("position", Scale::PerPosition),
+    ("off", Scale::Off),
 ];
 const FILLS: &[(&str, Fill)] = &[("zero", Fill::Zero), ("noise", Fill::Noise)];
 
@@ -329,7 +380,7 @@ fn parse<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 
-fn parse_list(text: &str) -> Option<Vec<usize>> {
+fn parse_list<T: FromStr>(text: &str) -> Option<Vec<T>> {
     text.split(',').map(parse).collect()
 }
 

@@ -13,14 +13,14 @@
 //! * `expected_dropped`: the exact expected fraction of dropped units;
 //! * `dropped`, `units`: the number of dropped units, and of all units of the mask;
 //! * `realised_dropped`: their quotient;
-//! * `scale`: the scale of the first scale group, with `--scale position` that of position 0; as
+//! * `scale`: the scale of the first scale group, with `--scale per-position` that of position 0; as
 //!   `f64` for `--dtype f64` and else as `f32`; 1 for an empty mask;
 //! * `mask_sha256`: SHA-256 of the mask's first `ceil(units / 8)` bytes, all words being written
 //!   as little-endian bytes one after the other: unit `i` is bit `i % 8` of byte `i / 8`, and
 //!   the bits past the last unit are 0;
 //! * `output_sha256`, only with `--dtype`: SHA-256 of the little-endian bytes of a buffer after
-//!   the operation on it, in place. The buffer holds [`Plan::extent`](dropblock::Plan::extent)
-//!   elements; those between the units of a view stay as they are;
+//!   the operation on it, in place. The buffer holds the elements from the first to the last that
+//!   a unit has; those between the units of a view stay as they are;
 //! * `backend`: the backend that drew the mask. Every other line is the same for all of them.
 //!
 //! | `--dtype` | element `i` of the buffer | operation |
@@ -39,7 +39,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
-use dropblock::{Element, Scale};
+use dropblock::{Element, Mask, Plan, Scale};
 use sha2::{Digest, Sha256};
 
 use arguments::{Dtype, Request, refused, usage};
@@ -72,26 +72,27 @@ fn report(request: &Request) -> Result<String, String> {
     let plan = &request.plan;
     // First, as it may need by far the most memory, and gives it back.
     let output = output_sha256(request)?;
-    let mut mask = Vec::new();
-    mask.try_reserve_exact(plan.mask_len()).map_err(|_| {
+    let mut words = Vec::new();
+    words.try_reserve_exact(plan.mask_words()).map_err(|_| {
         let size = &request.shape;
         format!("--shape: memory for a mask of {} bits is needed for {size}", plan.units())
     })?;
-    mask.resize(plan.mask_len(), 0);
-    let dropped = plan.mask(request.key, &mut mask).map_err(refused("--first-sample"))?;
+    words.resize(plan.mask_words(), 0);
+    let mask = plan.draw(request.key, &mut words).map_err(refused("--first-sample"))?;
+    let count = mask.count();
     let scale = match request.dtype {
-        Dtype::F64 => scale::<f64>(request, &mask),
-        _ => scale::<f32>(request, &mask),
+        Dtype::F64 => scale::<f64>(plan, &mask),
+        _ => scale::<f32>(plan, &mask),
     }?;
 
     let mut lines = vec![
         ("gamma", plan.gamma().to_string()),
         ("expected_dropped", plan.expected_dropped().to_string()),
-        ("dropped", dropped.count.to_string()),
-        ("units", dropped.of.to_string()),
-        ("realised_dropped", dropped.fraction().to_string()),
+        ("dropped", count.dropped.to_string()),
+        ("units", count.total.to_string()),
+        ("realised_dropped", count.fraction().to_string()),
         ("scale", scale),
-        ("mask_sha256", mask_sha256(&mask, plan.units())),
+        ("mask_sha256", mask_sha256(mask.dropped_words(), plan.units())),
     ];
     lines.extend(output.map(|sha256| ("output_sha256", sha256)));
     lines.push(("backend", plan.backend().to_string()));
@@ -99,18 +100,16 @@ fn report(request: &Request) -> Result<String, String> {
 }
 
 /// The scale of the first group, or of the first position.
-fn scale<T: Element>(request: &Request, mask: &[u64]) -> Result<String, String>
+fn scale<T: Element>(plan: &Plan, mask: &Mask<'_>) -> Result<String, String>
 where
     T::Scale: Display,
 {
-    let plan = &request.plan;
     if plan.units() == 0 {
         return Ok("1".into());
     }
-    let scale = if request.scale == Some(Scale::PerPosition) {
-        plan.position_scale::<T>(0)
-    } else {
-        plan.count_group(mask, 0).map(|group| plan.scale::<T>(&group))
+    let scale = match plan.layer().scale() {
+        Scale::PerPosition => plan.position_scale::<T>(0),
+        _ => mask.count_group(0).map(|count| plan.scale::<T>(count)),
     };
     Ok(scale.map_err(refused("--scale"))?.to_string())
 }
@@ -138,20 +137,23 @@ fn output_sha256(request: &Request) -> Result<Option<String>, String> {
 
 fn forward<T: Element + Standard>(request: &Request) -> Result<String, String> {
     let mut x = standard_input::<T>(request)?;
-    let result = request.plan.forward_in_place(request.key, &mut x, None);
+    let result = request.plan.forward_in_place(request.key, request.tensor(&mut x));
     result.map_err(refused("--first-sample"))?;
     Ok(sha256(&x))
 }
 
-fn drop_only<T: Standard>(request: &Request, zero_point: T) -> Result<String, String> {
+fn drop_only<T: Standard + Send + Sync>(
+    request: &Request,
+    zero_point: T,
+) -> Result<String, String> {
     let mut x = standard_input::<T>(request)?;
-    let result = request.plan.drop_only(request.key, &mut x, zero_point, None);
+    let result = request.plan.drop_only(request.key, request.tensor(&mut x), zero_point);
     result.map_err(refused("--first-sample"))?;
     Ok(sha256(&x))
 }
 
 fn standard_input<T: Standard>(request: &Request) -> Result<Vec<T>, String> {
-    let len = request.plan.extent();
+    let len = request.len();
     let mut x = Vec::new();
     x.try_reserve_exact(len).map_err(|_| {
         let (flag, given) = &request.extent;

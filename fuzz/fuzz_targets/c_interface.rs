@@ -1,5 +1,5 @@
 //! Sequences of calls of the C interface, most of them wrong: pointers that are null, misaligned, or
-//! point into each other's memory, lengths of all kinds, numbers that stand for nothing, plans that
+//! point into each other's memory, lengths of all kinds, numbers that are in no list, plans that
 //! are none. A call that must be refused is; a refusal writes nothing but its error; a success
 //! writes to its results and nowhere else.
 //!
@@ -18,6 +18,8 @@ mod backend;
 mod constants;
 #[path = "../../capi/src/dilation.rs"]
 mod dilation;
+#[path = "../../capi/src/mask.rs"]
+mod mask;
 #[path = "../../capi/src/memory.rs"]
 mod memory;
 #[path = "../../capi/src/options.rs"]
@@ -36,8 +38,6 @@ mod stages;
 mod status;
 #[path = "../../capi/src/types.rs"]
 mod types;
-#[path = "../../capi/src/view.rs"]
-mod view;
 
 #[path = "calls/mod.rs"]
 mod calls;

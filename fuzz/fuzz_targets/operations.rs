@@ -1,11 +1,17 @@
 //! Every operation of a plan, on every backend that can run here, against the reference.
 #![no_main]
 
+use std::convert::Infallible;
+use std::mem::MaybeUninit;
+
 use arbitrary::Arbitrary;
 use dropblock::half::{bf16, f16};
+use dropblock::rand_core::TryRng;
 use dropblock::{
-    Backend, DropBlock, Dropped, Element, Error, Fill, Key, Layout, Plan, Scale, Shape, reference,
+    Backend, Drawn, DropBlock, DropCount, Element, Error, Fill, Key, Layout, Mask, Plan, Scale,
+    Shape, ViewMut, reference,
 };
+use dropblock_fuzz::place::Place;
 use dropblock_fuzz::{Case, chance, pack};
 use libfuzzer_sys::fuzz_target;
 
@@ -76,88 +82,92 @@ fuzz_target!(|input: Input| {
 /// What the reference says.
 struct Expected<T> {
     words: Vec<u64>,
-    dropped: Dropped,
+    count: DropCount,
+    input: Place,
+    output: Place,
+    /// Buffers of an input and of outputs: what is between their units must survive.
     x: Vec<T>,
     dirty: Vec<T>,
-    /// Of the passes without noise, to `dirty` and in place, then of the forward passes.
-    y: [Vec<T>; 4],
-    /// Elements that are dropped, whatever is written there.
+    /// Of a forward and a backward pass from `x` to `dirty`, and in place on `dirty`.
+    y: [Vec<T>; 2],
+    in_place: [Vec<T>; 2],
+    /// Elements of the output that are dropped, whatever is written there.
     is_dropped: Vec<bool>,
 }
 
 fn check<T: Value>(input: &Input, layer: DropBlock) {
     let shape = input.case.shape(700);
+    let (from, to) = (input.case.input(&shape), input.case.output(&shape));
     let key = input.case.key.get();
     let Ok(plan) = layer.plan(shape) else { panic!("no plan of {input:?}") };
-    let mut words = vec![!0; plan.mask_len()];
-    if let Err(error) = plan.mask(key, &mut words) {
+    let mut words = vec![!0; plan.mask_words()];
+    if let Err(error) = plan.draw(key, &mut words) {
         assert!(matches!(error, Error::FirstSample { .. }), "{error}");
-        return refused::<T>(&plan, key);
+        return refused::<T>(&plan, key, &to);
     }
     let mut mask = vec![true; plan.units()];
     reference::mask(&layer, &shape, &key, &mut mask);
-    let count = mask.iter().filter(|&&dropped| dropped).count() as u64;
-    let x: Vec<T> = (0..plan.extent()).map(|i| T::from_chance(chance(input.values, i))).collect();
-    let dirty: Vec<T> = x.iter().rev().copied().collect();
-    let apply = |layer: &DropBlock, x: &[T], y: &[T]| {
-        let mut y = y.to_vec();
-        reference::apply(layer, &shape, &mask, x, &mut y);
-        y
+    let dropped = mask.iter().filter(|&&dropped| dropped).count() as u64;
+    let values = |len: usize, seed: u64| -> Vec<T> {
+        (0..len).map(|i| T::from_chance(chance(seed, i))).collect()
     };
-    let noise = |y: &[T]| {
-        let mut y = y.to_vec();
-        if input.case.choices.noise {
-            reference::fill_noise(&layer, &shape, &key, &mask, &mut y);
+    let (x, dirty) = (values(from.len, input.values), values(to.len, !input.values));
+    let pass = |layer: &DropBlock, x: &[T], forward: bool| {
+        let mut y = x.to_vec();
+        reference::apply(layer, &shape, &mask, x, &mut y);
+        if forward && layer.fill() == Fill::Noise {
+            reference::fill_noise(layer, &shape, &key, &mask, &mut y);
         }
         y
     };
-    let (new, in_place) = (apply(&layer, &x, &dirty), apply(&layer, &x, &x));
     // What is 0 after ones are multiplied by 1 is dropped.
-    let ones = vec![T::ONE; x.len()];
-    let unscaled = apply(&layer.with_scale(Scale::None).with_fill(Fill::Zero), &ones, &ones);
+    let ones = vec![T::ONE; plan.elements()];
+    let unscaled = pass(&layer.with_scale(Scale::Off), &ones, false);
+    let is_dropped: Vec<bool> = unscaled.iter().map(|&x| x == T::ZERO).collect();
+    let both = [true, false];
     let expected = Expected {
         words: pack(&mask),
-        dropped: Dropped { count, of: mask.len() as u64 },
-        is_dropped: unscaled.iter().map(|&x| x == T::ZERO).collect(),
-        y: [noise(&new), noise(&in_place), new, in_place],
+        count: DropCount { dropped, total: mask.len() as u64 },
+        y: both.map(|forward| to.scatter(&pass(&layer, &from.gather(&x), forward), &dirty)),
+        in_place: both
+            .map(|forward| to.scatter(&pass(&layer, &to.gather(&dirty), forward), &dirty)),
+        is_dropped: to.scatter(&is_dropped, &vec![false; to.len]),
+        input: from,
+        output: to,
         x,
         dirty,
     };
     for backend in Backend::available() {
         let plan = layer.with_backend(backend).and_then(|layer| layer.plan(shape));
         let Ok(plan) = plan else { panic!("{backend} {input:?}") };
-        if let Err(error) = every_operation(&plan, key, &expected) {
+        let all = stages(&plan, key, &expected)
+            .and_then(|()| passes(&plan, key, &expected))
+            .and_then(|()| without_buffer(&plan, key, &expected))
+            .and_then(|()| drop_only(&plan, key, &expected))
+            .and_then(|()| shards(&plan, key, input, &expected.words));
+        if let Err(error) = all {
             panic!("{error}: {backend} {input:?}");
         }
-        if let Err(error) = shards(&plan, key, input, &expected.words) {
-            panic!("{error}: {backend} {input:?}");
-        }
+        wrong_lengths(&plan, key, &expected);
     }
 }
 
 /// All that draws says the same, and writes nothing.
-fn refused<T: Value>(plan: &Plan, key: Key) {
-    let x = vec![T::ONE; plan.extent()];
-    let mut y = x.clone();
-    let mut mask = vec![7; plan.mask_len()];
-    assert!(plan.forward(key, &x, &mut y, Some(&mut mask)).is_err());
-    assert!(plan.forward_in_place(key, &mut y, None).is_err());
-    assert!(plan.drop_only(key, &mut y, T::ZERO, Some(&mut mask)).is_err());
-    let dropped = Dropped { count: 0, of: plan.units() as u64 };
-    assert!(plan.backward_in_place(key, &dropped, &mut y).is_err());
-    assert!(plan.fill_noise(key, &mask, &mut y).is_err());
-    assert!(plan.centers(key, &mut mask).is_err());
-    assert!(plan.for_each_plane(key, |_| panic!("no plane")).is_err());
-    assert!(y == x && mask.iter().all(|&word| word == 7));
-}
-
-/// `kept`: what a pass that can drop nothing copies, where the reference multiplies by 1, which
-/// makes a signalling NaN quiet.
-fn same_or_kept<T: Value>(a: &[T], b: &[T], kept: &[T], what: &str) {
-    let b: Vec<T> = (0..b.len())
-        .map(|i| if b[i] != b[i] && a[i].bits() == kept[i].bits() { a[i] } else { b[i] })
-        .collect();
-    same(a, &b, what);
+fn refused<T: Value>(plan: &Plan, key: Key, to: &Place) {
+    let x = vec![T::ONE; plan.elements()];
+    let before = vec![T::ONE; to.len];
+    let mut y = before.clone();
+    let mut words = vec![7; plan.mask_words()];
+    assert!(plan.draw(key, &mut words).is_err());
+    assert!(plan.draw_centers(key, &mut words).is_err());
+    assert!(plan.count(key).is_err());
+    assert!(plan.forward(key, &x, to.view_mut(&mut y)).is_err());
+    assert!(plan.forward_in_place(key, to.view_mut(&mut y)).is_err());
+    assert!(plan.backward_in_place(key, to.view_mut(&mut y)).is_err());
+    assert!(plan.drop_only(key, to.view_mut(&mut y), T::ZERO).is_err());
+    assert!(plan.for_each_map(key, |_| panic!("no map")).is_err());
+    assert!(plan.mask_from(&words).is_ok_and(|mask| mask.with_key(key).is_err()));
+    assert!(y == before && words.iter().all(|&word| word == 7));
 }
 
 fn same<T: Value>(a: &[T], b: &[T], what: &str) {
@@ -168,109 +178,177 @@ fn same<T: Value>(a: &[T], b: &[T], what: &str) {
     }
 }
 
-fn every_operation<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) -> Result<(), Error> {
-    let Expected { words, dropped, x, dirty, y: expected_y, is_dropped } = expected;
-    let [forward, forward_in_place, new, in_place] = expected_y;
-    // The passes know what can be dropped, `apply` does not.
-    let same_pass = |a: &[T], b: &[T], what: &str| match plan.gamma() {
-        0.0 => same_or_kept(a, b, x, what),
-        _ => same(a, b, what),
+/// Centres, dilation, counts.
+fn stages<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) -> Result<(), Error> {
+    let Expected { words, count, .. } = expected;
+    let mut drawn = vec![!0; plan.mask_words() + 1];
+    let check = |drawn: &mut [u64], what: &str| {
+        assert!(drawn[..words.len()] == **words && drawn[words.len()] == !0, "{what}");
+        drawn.fill(!0);
     };
-    let mut mask = vec![!0; plan.mask_len() + 1];
-    let check_mask = |mask: &mut [u64], what: &str| {
-        assert!(mask[..words.len()] == **words && mask[words.len()] == !0, "{what}");
-        mask.fill(!0);
+    let ones = |drawn: &[u64]| -> u64 {
+        drawn[..words.len()].iter().map(|word| u64::from(word.count_ones())).sum()
     };
-    assert_eq!(plan.mask(key, &mut mask)?, *dropped);
-    check_mask(&mut mask, "mask");
-    let centers = plan.centers(key, &mut mask)?;
-    let set: u64 = mask[..words.len()].iter().map(|word| u64::from(word.count_ones())).sum();
-    assert_eq!(centers, set);
-    plan.dilate(&mut mask)?;
-    check_mask(&mut mask, "dilated centres");
-    let drawn = plan.centers_from_rng(&mut reference::generator(&key, 0), &mut mask)?;
-    let set: u64 = mask[..words.len()].iter().map(|word| u64::from(word.count_ones())).sum();
-    assert_eq!(drawn, set);
-    mask.fill(!0);
+    let mask = plan.draw(key, &mut drawn)?;
+    assert_eq!((mask.count(), mask.drawn()), (*count, Some(plan.count(key)?)));
+    check(&mut drawn, "mask");
+    let centers = plan.draw_centers(key, &mut drawn)?;
+    assert_eq!(centers, ones(&drawn));
+    plan.dilate(&mut drawn)?;
+    check(&mut drawn, "dilated centres");
+    let centers = plan.draw_centers_from(&mut Weyl(key.seed), &mut drawn)?;
+    assert_eq!(centers, ones(&drawn));
 
-    assert_eq!(plan.count(words)?, *dropped);
-    let mut sum = Dropped::default();
+    let drawn = plan.count(key)?;
+    assert_eq!((drawn.key(), drawn.count()), (key, Some(*count)));
+    assert_eq!(Drawn::from_words(drawn.to_words()), drawn);
+    let mask = plan.mask_from(words)?;
+    assert_eq!((mask.count(), mask.drawn()), (*count, None));
+    let mut sum = DropCount::default();
     for group in 0..plan.groups() {
-        let group = plan.count_group(words, group)?;
-        (sum.count, sum.of) = (sum.count + group.count, sum.of + group.of);
+        let group = mask.count_group(group)?;
+        (sum.dropped, sum.total) = (sum.dropped + group.dropped, sum.total + group.total);
     }
-    assert_eq!(sum, *dropped);
+    assert_eq!(sum, *count);
+    Ok(())
+}
 
+/// A generator of no quality.
+struct Weyl(u64);
+
+impl TryRng for Weyl {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.try_next_u64().map(|word| (word >> 32) as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        Ok(self.0)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.fill(self.0 as u8);
+        Ok(())
+    }
+}
+
+/// With a mask that was drawn, and with one that was made from words.
+fn passes<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) -> Result<(), Error> {
+    let mut words = vec![!0; plan.mask_words()];
+    let drawn = plan.draw(key, &mut words)?;
+    with_mask(drawn, expected)?;
+    with_mask(drawn.with_count(drawn.count())?, expected)?;
+    let made = plan.mask_from(&expected.words)?;
+    with_mask(made.with_key(key)?, expected)?;
+    let (x, mut y) = (&expected.x, expected.dirty.clone());
+    let result = made.forward(expected.input.view(x), expected.output.view_mut(&mut y));
+    if plan.layer().fill() == Fill::Noise {
+        assert_eq!(result, Err(Error::NoKey));
+        same(&y, &expected.dirty, "refused without a key");
+    } else {
+        result?;
+        same(&y, &expected.y[0], "forward without a key");
+    }
+    Ok(())
+}
+
+fn with_mask<T: Value>(mask: Mask<'_>, expected: &Expected<T>) -> Result<(), Error> {
+    let Expected { input, output, x, dirty, y: [forward, backward], .. } = expected;
     let mut y = dirty.clone();
-    assert_eq!(plan.forward(key, x, &mut y, Some(&mut mask))?, *dropped);
-    same_pass(&y, forward, "forward");
-    check_mask(&mut mask, "mask of forward");
+    mask.forward(input.view(x), output.view_mut(&mut y))?;
+    same(&y, forward, "forward");
     y.copy_from_slice(dirty);
-    assert_eq!(plan.forward(key, x, &mut y, None)?, *dropped);
-    same_pass(&y, forward, "forward without mask");
-    y.copy_from_slice(x);
-    assert_eq!(plan.forward_in_place(key, &mut y, Some(&mut mask))?, *dropped);
-    same_pass(&y, forward_in_place, "forward in place");
-    check_mask(&mut mask, "mask of forward in place");
-    y.copy_from_slice(x);
-    assert_eq!(plan.forward_in_place(key, &mut y, None)?, *dropped);
-    same_pass(&y, forward_in_place, "forward in place without mask");
-
+    mask.backward(input.view(x), output.view_mut(&mut y))?;
+    same(&y, backward, "backward");
     y.copy_from_slice(dirty);
-    plan.backward(key, dropped, x, &mut y)?;
-    same_pass(&y, new, "backward");
-    y.copy_from_slice(x);
-    plan.backward_in_place(key, dropped, &mut y)?;
-    same_pass(&y, in_place, "backward in place");
+    mask.forward_in_place(output.view_mut(&mut y))?;
+    same(&y, &expected.in_place[0], "forward in place");
     y.copy_from_slice(dirty);
-    plan.apply(words, dropped, x, &mut y)?;
-    same(&y, new, "apply");
-    y.copy_from_slice(x);
-    plan.apply_in_place(words, dropped, &mut y)?;
-    same(&y, in_place, "apply in place");
-    if plan.options().with_fill(Fill::Noise) == *plan.options() {
-        plan.fill_noise(key, words, &mut y)?;
-        same(&y, forward_in_place, "noise");
+    mask.backward_in_place(output.view_mut(&mut y))?;
+    same(&y, &expected.in_place[1], "backward in place");
+    if output.strides.is_none() {
+        let mut fresh = vec![MaybeUninit::uninit(); output.len];
+        mask.forward(input.view(x), ViewMut::uninit(&mut fresh))?;
+        // SAFETY: the pass has written every element.
+        let y: Vec<T> = fresh.into_iter().map(|y| unsafe { y.assume_init() }).collect();
+        same(&y, forward, "forward to memory that was not initialised");
     }
+    Ok(())
+}
 
-    // Without a scale: bytes.
-    let bytes: Vec<u8> = (0..x.len()).map(|i| i as u8 | 1).collect();
+fn without_buffer<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) -> Result<(), Error> {
+    let Expected { count, input, output, x, dirty, y: [forward, backward], .. } = expected;
+    let counted = Drawn::from(key).with_count(*count);
+    for drawn in [Drawn::from(key), counted] {
+        let mut y = dirty.clone();
+        assert_eq!(plan.forward(drawn, input.view(x), output.view_mut(&mut y))?, counted);
+        same(&y, forward, "forward without buffer");
+        y.copy_from_slice(dirty);
+        plan.backward(drawn, input.view(x), output.view_mut(&mut y))?;
+        same(&y, backward, "backward without buffer");
+        y.copy_from_slice(dirty);
+        assert_eq!(plan.forward_in_place(drawn, output.view_mut(&mut y))?, counted);
+        same(&y, &expected.in_place[0], "forward in place without buffer");
+        y.copy_from_slice(dirty);
+        plan.backward_in_place(drawn, output.view_mut(&mut y))?;
+        same(&y, &expected.in_place[1], "backward in place without buffer");
+    }
+    Ok(())
+}
+
+/// Without a scale: bytes.
+fn drop_only<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) -> Result<(), Error> {
+    let Expected { words, count, output, is_dropped, .. } = expected;
+    let bytes: Vec<u8> = (0..output.len).map(|i| i as u8 | 1).collect();
     let select = |(&is_dropped, &byte): (&bool, &u8)| if is_dropped { 0 } else { byte };
     let selected: Vec<u8> = is_dropped.iter().zip(&bytes).map(select).collect();
     let mut z = bytes.clone();
-    assert_eq!(plan.drop_only(key, &mut z, 0, Some(&mut mask))?, *dropped);
+    let drawn = plan.drop_only(key, output.view_mut(&mut z), 0)?;
+    assert_eq!((drawn, z), (Drawn::from(key).with_count(*count), selected.clone()));
+    let mut z = bytes;
+    plan.mask_from(words)?.drop_only(output.view_mut(&mut z), 0)?;
     assert_eq!(z, selected);
-    check_mask(&mut mask, "mask of drop_only");
-    z.copy_from_slice(&bytes);
-    assert_eq!(plan.drop_only(key, &mut z, 0, None)?, *dropped);
-    assert_eq!(z, selected);
-    z.copy_from_slice(&bytes);
-    plan.fill_dropped(words, &mut z, 0)?;
-    assert_eq!(z, selected);
-
-    // A wrong length anywhere: an error, and nothing written.
-    let mut long = vec![T::ONE; x.len() + 1];
-    assert!(plan.forward_in_place(key, &mut long, Some(&mut mask)).is_err());
-    assert!(plan.apply(words, dropped, x, &mut long).is_err());
-    assert!(long.iter().all(|&x| x == T::ONE) && mask.iter().all(|&word| word == !0));
     Ok(())
+}
+
+/// A wrong length anywhere: an error, and nothing written.
+fn wrong_lengths<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) {
+    let Expected { words, input, output, x, .. } = expected;
+    let mut long = vec![T::ONE; plan.elements() + 1];
+    let Ok(mask) = plan.mask_from(words) else { panic!("words of a mask") };
+    assert!(plan.forward_in_place(key, &mut long).is_err());
+    assert!(mask.backward(input.view(x), &mut long).is_err());
+    assert!(mask.backward(&vec![T::ONE; plan.elements() + 1], &mut long[1..]).is_err());
+    // The buffer ends with the last unit.
+    if let Some(last) = output.elements.iter().max() {
+        long.resize((*last).max(long.len()), T::ONE);
+        assert!(mask.backward_in_place(output.view_mut(&mut long[..*last])).is_err());
+    }
+    assert!(long.iter().all(|&x| x == T::ONE));
+    if let Some(short) = plan.mask_words().checked_sub(1) {
+        assert!(plan.draw(key, &mut vec![0; short]).is_err());
+        assert!(plan.mask_from(&words[..short]).is_err());
+    }
 }
 
 /// The mask of each sample alone is its part of the whole.
 fn shards(plan: &Plan, key: Key, input: &Input, words: &[u64]) -> Result<(), Error> {
     let shape = plan.shape();
-    if plan.is_empty() {
+    if plan.elements() == 0 {
         return Ok(());
     }
     let shard = Shape::new(1, shape.channels(), shape.map(), Layout::ChannelsFirst);
-    let shard = plan.options().plan(shard)?;
-    let mut mask = vec![0; shard.mask_len()];
+    let shard = plan.layer().plan(shard)?;
+    assert!(shape.layout() != Layout::ChannelsFirst || plan.with_samples(1)? == shard);
+    let mut part = vec![0; shard.mask_words()];
     for sample in 0..shape.samples() {
         let first = (input.case.key.first_sample.get() as u64).wrapping_add(sample as u64);
-        shard.mask(key.first_sample(first), &mut mask)?;
+        shard.draw(key.with_first_sample(first), &mut part)?;
         let offset = if plan.units() == shard.units() { 0 } else { sample * shard.units() };
         let bit = |words: &[u64], i: usize| words[i / 64] >> (i % 64) & 1;
-        assert!((0..shard.units()).all(|i| bit(&mask, i) == bit(words, offset + i)));
+        assert!((0..shard.units()).all(|i| bit(&part, i) == bit(words, offset + i)));
     }
     Ok(())
 }

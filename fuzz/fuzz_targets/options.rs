@@ -4,7 +4,8 @@
 
 use arbitrary::Arbitrary;
 use dropblock::{
-    Backend, BlockSize, DropBlock, Error, Gamma, Layout, Map, Plan, Schedule, Shape, reference,
+    Backend, BlockSize, DropBlock, Error, Gamma, Key, Layout, Map, Plan, Schedule, Shape, View,
+    ViewMut, reference,
 };
 use dropblock_fuzz::{AnyGamma, AnyKey, Choices, Number, Probability};
 use libfuzzer_sys::fuzz_target;
@@ -20,7 +21,7 @@ struct Input {
     rank: u8,
     layout: u8,
     sizes: [Number; 5],
-    strides: Option<[Number; 5]>,
+    view: Option<(Number, [Number; 5])>,
     schedule: AnySchedule,
     key: AnyKey,
 }
@@ -45,14 +46,26 @@ struct AnySchedule {
 
 const ONE: f64 = (1_u64 << 63) as f64;
 
-const LISTS: [&[(u64, f64)]; 6] = [
+const LISTS: [&[(u64, f64)]; 7] = [
     &[],
     &[(1, 0.5)],
     &[(3, 5.0), (9, 2.0), (u64::MAX, 1e9)],
     &[(0, 1.0)],
     &[(4, 1.0), (4, 2.0)],
     &[(4, -1.0)],
+    &MANY,
 ];
+
+/// One step more than a schedule holds.
+const MANY: [(u64, f64); 33] = {
+    let mut list = [(0, 1.0); 33];
+    let mut i = 0;
+    while i < list.len() {
+        list[i].0 = i as u64 + 1;
+        i += 1;
+    }
+    list
+};
 
 fuzz_target!(|input: Input| {
     schedule(&input.schedule);
@@ -72,7 +85,7 @@ fuzz_target!(|input: Input| {
     match layer.plan(shape) {
         Ok(plan) => check(&plan, &input, affordable(map.size(), 64), affordable(map.size(), 8)),
         Err(error) => assert!(
-            matches!(error, Error::TooLarge { .. } | Error::Stride { .. } | Error::Rank { .. })
+            matches!(error, Error::TooLarge { .. } | Error::Axis { .. } | Error::Rank { .. })
                 && !error.to_string().is_empty(),
             "{error}"
         ),
@@ -124,7 +137,7 @@ fn layer(input: &Input) -> Option<DropBlock> {
     for backend in Backend::ALL {
         assert_eq!(layer.with_backend(*backend).is_ok(), backend.is_available());
     }
-    Some(if input.inference { layer.inference() } else { layer })
+    Some(if input.inference { layer.with_training(false) } else { layer })
 }
 
 fn shape(input: &Input) -> (Map, Shape) {
@@ -135,27 +148,19 @@ fn shape(input: &Input) -> (Map, Shape) {
         _ => Map::dhw(d, h, w),
     };
     let layout = [Layout::ChannelsFirst, Layout::ChannelsLast][usize::from(input.layout) % 2];
-    let shape = Shape::new(samples, channels, map, layout);
-    (
-        map,
-        match input.strides {
-            Some(strides) => shape.with_strides(strides.map(Number::get)),
-            None => shape,
-        },
-    )
+    (map, Shape::new(samples, channels, map, layout))
 }
 
 fn check(plan: &Plan, input: &Input, few: bool, very_few: bool) {
-    let (layer, shape) = (plan.options(), plan.shape());
+    let (layer, shape) = (plan.layer(), plan.shape());
     let size = shape.map().size();
     let exact = [shape.samples(), shape.channels(), size[0], size[1], size[2]];
-    assert_eq!(plan.len() as u128, exact.iter().map(|&size| size as u128).product());
-    assert_eq!(plan.is_empty(), shape.is_empty());
-    assert_eq!(Ok(plan.len()), shape.len());
-    assert_eq!(Ok(plan.extent()), shape.extent());
-    assert!(plan.extent() >= plan.len());
+    assert_eq!(plan.elements() as u128, exact.iter().map(|&size| size as u128).product());
+    assert_eq!(plan.elements() == 0, shape.is_empty());
+    assert_eq!(Ok(plan.elements()), shape.len());
+    assert_eq!(plan.with_samples(shape.samples()), Ok(*plan));
     assert_eq!(plan.units(), reference::units(layer, shape));
-    assert_eq!(plan.mask_len(), plan.units().div_ceil(64));
+    assert_eq!(plan.mask_words(), plan.units().div_ceil(64));
     assert!(plan.groups() <= shape.samples() * shape.channels());
 
     assert!((0.0..=1.0).contains(&plan.gamma()), "{}", plan.gamma());
@@ -187,10 +192,59 @@ fn check(plan: &Plan, input: &Input, few: bool, very_few: bool) {
     }
     // No buffer can be that large, so that all that an operation can do is refuse it.
     let key = input.key.get();
-    if plan.mask_len() > 1 << 30 {
-        assert!(plan.mask(key, &mut [0; 3]).is_err());
-        assert!(plan.dilate(&mut [0; 3]).is_err() && plan.count(&[0; 3]).is_err());
-        assert!(plan.forward_in_place(key, &mut [0.0_f32; 5], None).is_err());
+    if plan.mask_words() > 1 << 30 {
+        assert!(plan.draw(key, &mut [0; 3]).is_err());
+        assert!(plan.dilate(&mut [0; 3]).is_err() && plan.mask_from(&[0; 3]).is_err());
+        assert!(plan.forward_in_place(key, &mut [0.0_f32; 5]).is_err());
+    }
+    if let Some((first, strides)) = input.view {
+        view(plan, first.get() % 80, strides.map(|stride| stride.get() as isize), exact);
+    }
+}
+
+/// A view of a small buffer is taken if it lies there, and refused with a typed error if not.
+fn view(plan: &Plan, first: usize, strides: [isize; 5], sizes: [usize; 5]) {
+    const LEN: usize = 64;
+    let corners = (0..32).map(|corner| {
+        let along = |axis: usize| match corner >> axis & 1 {
+            0 => 0,
+            _ => (sizes[axis] as i128 - 1) * strides[axis] as i128,
+        };
+        first as i128 + (0..5).map(along).sum::<i128>()
+    });
+    let is_inside =
+        plan.elements() == 0 || corners.into_iter().all(|at| (0..LEN as i128).contains(&at));
+    let input = View::new(&[1.0_f32; LEN], first, strides);
+    let (few, key) = (plan.elements() <= 4 * LEN, Key::new(0));
+    if few {
+        let mut y = vec![0.0; plan.elements()];
+        let result = plan.forward(key, input, &mut y);
+        assert_eq!(result.is_ok(), is_inside, "{result:?}");
+    }
+    let mut y = [1.0_f32; LEN];
+    match plan.forward_in_place(key, ViewMut::new(&mut y, first, strides)) {
+        Ok(_) => {
+            assert!(is_inside && plan.elements() <= LEN);
+            // Units have elements of their own.
+            let mut units = [0_u8; LEN];
+            for unit in 0..plan.elements() {
+                let (mut rest, mut at) = (unit, first as isize);
+                for axis in (0..5).rev() {
+                    at += (rest % sizes[axis]) as isize * strides[axis];
+                    rest /= sizes[axis];
+                }
+                units[at as usize] += 1;
+            }
+            assert!(units.iter().all(|&units| units <= 1));
+            assert!(units.iter().zip(y).all(|(&units, y)| units == 1 || y == 1.0));
+        }
+        Err(error) => {
+            assert!(y == [1.0; LEN] && !error.to_string().is_empty());
+            let is_typed =
+                matches!(error, Error::View { .. } | Error::Stride { .. } | Error::TooLarge { .. });
+            assert!(is_typed, "{error}");
+            assert!(!is_inside || matches!(error, Error::Stride { .. }), "{error}");
+        }
     }
 }
 
@@ -208,6 +262,7 @@ fn schedule(input: &AnySchedule) {
         _ => {
             let rises = list.windows(2).all(|pair| pair[0].0 < pair[1].0);
             let rises = rises && list.first().is_none_or(|first| first.0 > 0);
+            let rises = rises && list.len() <= 32;
             let is_good = good(start) && rises && list.iter().all(|entry| good(entry.1));
             let end = list.last().map_or(start, |last| last.1);
             (Schedule::steps(start, list), start, end, is_good)

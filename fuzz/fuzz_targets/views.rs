@@ -1,16 +1,16 @@
-//! Views of masks: words, runs, lanes and parts of any range of any words against a list of
-//! booleans; and the planes that come without a buffer against the stored mask.
+//! Kept units: words, runs, lanes and parts of any range of any words against a list of booleans;
+//! and the maps of a tensor, with a buffer and without, against the stored mask.
 #![no_main]
 
 use arbitrary::Arbitrary;
-use dropblock::{Backend, Error, Key, MaskView, Plan};
+use dropblock::{Backend, Drawn, Error, Keep, Key, Layout, MapPart, Plan};
 use dropblock_fuzz::{Case, Number};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 enum Input {
     Words { words: Vec<u64>, range: [Number; 2], parts: Vec<[u16; 2]>, units: Vec<Number> },
-    Planes(Box<Case>),
+    Maps(Box<Case>),
 }
 
 fuzz_target!(|input: Input| {
@@ -19,86 +19,118 @@ fuzz_target!(|input: Input| {
             let words = &words[..words.len().min(40)];
             let mut range = range.map(Number::get);
             if range[1] > words.len() * 64 {
-                let view = MaskView::new(words, range[0]..range[1]);
-                assert!(matches!(view, Err(Error::Length { .. })));
+                let keep = Keep::new(words, range[0]..range[1]);
+                assert!(matches!(keep, Err(Error::Length { .. })));
                 range[1] %= words.len() * 64 + 1;
             }
-            let Ok(view) = MaskView::new(words, range[0]..range[1]) else { panic!("{range:?}") };
+            let Ok(keep) = Keep::new(words, range[0]..range[1]) else { panic!("{range:?}") };
             let kept = |unit: usize| words[unit / 64] >> (unit % 64) & 1 == 0;
             let kept: Vec<bool> = (range[0]..range[1]).map(kept).collect();
-            check(&view, &kept, &units);
+            check(&keep, &kept, &units);
             // Parts of parts.
-            let (mut view, mut kept) = (view, &kept[..]);
+            let (mut keep, mut kept) = (keep, &kept[..]);
             for part in parts.iter().take(4) {
                 let [start, end] = part.map(usize::from);
-                view = view.part(start..end);
+                keep = keep.part(start..end);
                 let start = start.min(kept.len());
                 kept = &kept[start..end.clamp(start, kept.len())];
-                check(&view, kept, &units);
+                check(&keep, kept, &units);
             }
         }
-        Input::Planes(case) => {
+        Input::Maps(case) => {
             let Ok(layer) = case.layer() else { return };
             for backend in Backend::available() {
                 let plan = layer.with_backend(backend).and_then(|l| l.plan(case.shape(2000)));
                 let Ok(plan) = plan else { panic!("{case:?}") };
-                planes(&plan, case.key.get(), backend);
+                maps(&plan, case.key.get(), backend);
             }
         }
     }
 });
 
-fn check(view: &MaskView<'_>, kept: &[bool], units: &[Number]) {
-    assert_eq!((view.len(), view.is_empty()), (kept.len(), kept.is_empty()));
+fn check(keep: &Keep<'_>, kept: &[bool], units: &[Number]) {
+    assert_eq!((keep.len(), keep.is_empty()), (kept.len(), kept.is_empty()));
     let mut by_run = vec![false; kept.len()];
     let mut end = None;
-    for run in view.keep_runs() {
+    for run in keep.runs() {
         // Not empty, and apart from the one before.
         assert!(run.start < run.end && end.is_none_or(|end| end < run.start));
         end = Some(run.end);
         by_run[run].fill(true);
     }
     assert_eq!(by_run, kept);
-    let dropped = view.dropped();
-    assert_eq!(dropped.of as usize, kept.len());
-    assert_eq!(dropped.count as usize, kept.iter().filter(|&&kept| !kept).count());
     let near_the_end = [0, 1, 65].map(|back| kept.len().saturating_sub(back));
     for unit in units.iter().take(8).map(|unit| unit.get()).chain(near_the_end) {
         let bit =
             |i: usize| unit.checked_add(i).and_then(|i| kept.get(i)).is_some_and(|&kept| kept);
-        let word = view.keep_word(unit);
+        let word = keep.word(unit);
         assert!((0..64).all(|i| (word >> i & 1 == 1) == bit(i)), "word at {unit}");
-        assert_eq!(view.is_kept(unit), bit(0));
+        assert_eq!(keep.is_kept(unit), bit(0));
         let lane = |i: usize| if bit(i) { !0 } else { 0 };
-        assert_eq!(view.keep_lanes::<0>(unit), [0; 0]);
-        assert_eq!(view.keep_lanes::<1>(unit), std::array::from_fn(lane));
-        assert_eq!(view.keep_lanes::<8>(unit), std::array::from_fn(lane));
-        assert_eq!(view.keep_lanes::<19>(unit), std::array::from_fn(lane));
-        assert_eq!(view.keep_lanes::<64>(unit), std::array::from_fn(lane));
+        assert_eq!(keep.lanes::<0>(unit), [0; 0]);
+        assert_eq!(keep.lanes::<1>(unit), std::array::from_fn(lane));
+        assert_eq!(keep.lanes::<8>(unit), std::array::from_fn(lane));
+        assert_eq!(keep.lanes::<19>(unit), std::array::from_fn(lane));
+        assert_eq!(keep.lanes::<64>(unit), std::array::from_fn(lane));
     }
 }
 
-/// Planes without a buffer are the stored mask, in order and without gaps, and so are its views.
-fn planes(plan: &Plan, key: Key, backend: Backend) {
-    let mut mask = vec![!0; plan.mask_len()];
-    let stored = plan.mask(key, &mut mask);
-    let positions = plan.shape().map().len().unwrap_or(0);
-    let (mut units, mut maps) = (0, 0);
-    let shown = plan.for_each_plane(key, |part| {
-        assert_eq!(part.positions.len(), part.mask.len());
-        assert_eq!(part.positions.start, units % positions);
-        let view = MaskView::new(&mask, units..units + part.mask.len());
-        let Ok(view) = view else { panic!("{backend}: more units than in the mask") };
-        assert!(view.keep_runs().eq(part.mask.keep_runs()), "{backend}");
-        let of_map = plan.view(&mask, part.sample, part.channel);
-        let of_map = of_map.map(|map| map.part(part.positions.clone()));
-        assert!(of_map.is_ok_and(|of_map| of_map.keep_runs().eq(view.keep_runs())));
-        maps += usize::from(part.positions.end == positions);
-        units += part.mask.len();
-    });
-    assert_eq!(shown, stored, "{backend}");
-    if shown.is_ok() {
-        assert_eq!(units, plan.units());
-        assert_eq!(maps, plan.units().checked_div(positions).unwrap_or(0));
+/// The positions of a part at most.
+const PART: usize = 16384;
+
+/// Maps without a buffer are those of the stored mask; each unit of the tensor comes once.
+fn maps(plan: &Plan, key: Key, backend: Backend) {
+    let mut words = vec![!0; plan.mask_words()];
+    let Ok(mask) = plan.draw(key, &mut words) else {
+        assert!(plan.for_each_map(key, |_| panic!("no map")).is_err());
+        return;
+    };
+    let shape = plan.shape();
+    let positions = shape.map().len().unwrap_or(0);
+    let is_same = |a: &MapPart<'_>, b: &MapPart<'_>| {
+        a.keep().runs().eq(b.keep().part(a.positions()).runs())
+            && a.scale::<f64>().to_bits() == b.scale::<f64>().to_bits()
+    };
+    let shared = |of_tensor: usize, index: usize| if of_tensor == 1 { 0 } else { index };
+    // Samples and channels of the mask, from what one sample and what one channel would have.
+    let channels = match plan.with_samples(shape.samples().min(1)) {
+        Ok(one) => one.units().checked_div(positions).unwrap_or(0),
+        Err(error) => panic!("{error}"),
+    };
+    let samples = plan.units().checked_div(positions * channels).unwrap_or(0);
+    for drawn in [Drawn::from(key), Drawn::from(key).with_count(mask.count())] {
+        let mut seen = vec![0_u8; plan.elements()];
+        let mut last = None;
+        let shown = plan.for_each_map(drawn, |part| {
+            assert!(part.positions().len() <= PART && part.positions().len() == part.keep().len());
+            assert_eq!(part.positions().start % PART, 0, "{backend}");
+            let (n, c) = (shared(samples, part.sample()), shared(channels, part.channel()));
+            let first = (n * channels + c) * positions;
+            let units = first + part.positions().start..first + part.positions().end;
+            let Ok(keep) = Keep::new(&words, units.clone()) else { panic!("{backend}: {units:?}") };
+            assert!(keep.runs().eq(part.keep().runs()), "{backend}");
+            let map = plan.mask_from(&words).and_then(|m| m.map(part.sample(), part.channel()));
+            assert!(map.is_ok_and(|map| is_same(&part, &map)), "{backend}");
+            // In the order of the mask.
+            assert!(last.is_none_or(|last| last <= units.start));
+            last = Some(units.start);
+            seen[part.elements()].iter_mut().for_each(|seen| *seen += 1);
+        });
+        assert!(seen.iter().all(|&seen| seen == 1), "{backend}");
+        let count = plan.mask_from(&words).map(|mask| mask.count());
+        assert_eq!(shown, count.map(|count| Drawn::from(key).with_count(count)), "{backend}");
     }
+    let Ok(mask) = plan.mask_from(&words) else { panic!("{backend}") };
+    assert!(mask.map(shape.samples(), 0).is_err() && mask.map(0, shape.channels()).is_err());
+    let Ok(maps) = mask.maps() else {
+        return assert_eq!(shape.layout(), Layout::ChannelsLast);
+    };
+    let mut at = 0;
+    for map in maps {
+        assert_eq!((map.positions(), map.elements()), (0..positions, at..at + positions));
+        let same = mask.map(map.sample(), map.channel());
+        assert!(same.is_ok_and(|same| is_same(&map, &same)));
+        at += positions;
+    }
+    assert_eq!(at, plan.elements());
 }

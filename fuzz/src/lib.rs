@@ -1,12 +1,15 @@
 //! What the targets share: options, shapes and keys from arbitrary bytes.
 
 pub mod arena;
+pub mod place;
 
 use arbitrary::Arbitrary;
 use dropblock::{
     Alignment, BlockSize, DropBlock, Error, Fill, Gamma, Key, Layout, Map, Region, Scale, Shape,
     Sharing,
 };
+
+use place::{Place, SmallView};
 
 /// A number of any size, of which small ones and the neighbours of powers of two are as likely
 /// as all others.
@@ -88,20 +91,12 @@ pub struct Choices {
 
 impl Choices {
     pub fn apply(self, layer: DropBlock) -> DropBlock {
-        let sharing = [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All];
-        let scale = [
-            Scale::Tensor,
-            Scale::Sample,
-            Scale::Channel,
-            Scale::Fixed,
-            Scale::None,
-            Scale::PerPosition,
-        ];
+        let (sharing, scale) = (usize::from(self.sharing), usize::from(self.scale));
         layer
             .with_region(if self.full { Region::Full } else { Region::Valid })
             .with_alignment(if self.after { Alignment::After } else { Alignment::Before })
-            .with_sharing(sharing[usize::from(self.sharing) % sharing.len()])
-            .with_scale(scale[usize::from(self.scale) % scale.len()])
+            .with_sharing(Sharing::ALL[sharing % Sharing::ALL.len()])
+            .with_scale(Scale::ALL[scale % Scale::ALL.len()])
             .with_fill(if self.noise { Fill::Noise } else { Fill::Zero })
     }
 }
@@ -116,8 +111,8 @@ pub struct AnyKey {
 
 impl AnyKey {
     pub fn get(self) -> Key {
-        let key = Key::new(self.seed).step(self.step).layer(self.layer);
-        key.first_sample(self.first_sample.get() as u64)
+        let first_sample = self.first_sample.get() as u64;
+        Key::from_words([self.seed, self.step, self.layer, first_sample])
     }
 }
 
@@ -176,8 +171,7 @@ impl SmallBlock {
 pub enum SmallLayout {
     First,
     Last,
-    /// The order of the axes in memory, and what is skipped behind each.
-    View(u8, [u8; 5]),
+    View(SmallView),
 }
 
 /// Options and a shape for which there is a plan, and a key.
@@ -192,6 +186,8 @@ pub struct Case {
     pub channels: u8,
     pub layout: SmallLayout,
     pub key: AnyKey,
+    /// Where an input lies, if not as an output does.
+    pub input: Option<SmallView>,
 }
 
 impl Case {
@@ -208,38 +204,25 @@ impl Case {
         let len = map.len().unwrap_or(0).max(1);
         let samples = usize::from(self.samples) % 4;
         let channels = (usize::from(self.channels) % 140).min((most / len / samples.max(1)).max(1));
+        let layout = match self.layout {
+            SmallLayout::Last => Layout::ChannelsLast,
+            SmallLayout::First | SmallLayout::View(_) => Layout::ChannelsFirst,
+        };
+        Shape::new(samples, channels, map, layout)
+    }
+
+    /// Where the elements of an output lie.
+    pub fn output(&self, shape: &Shape) -> Place {
         match self.layout {
-            SmallLayout::First => Shape::new(samples, channels, map, Layout::ChannelsFirst),
-            SmallLayout::Last => Shape::new(samples, channels, map, Layout::ChannelsLast),
-            SmallLayout::View(order, gaps) => {
-                let shape = Shape::new(samples, channels, map, Layout::ChannelsFirst);
-                view(shape, order, gaps)
-            }
+            SmallLayout::View(view) => Place::new(shape, view, false),
+            SmallLayout::First | SmallLayout::Last => Place::dense(shape),
         }
     }
-}
 
-/// A view without overlaps: the axes in one of some orders, with gaps behind them.
-fn view(shape: Shape, order: u8, gaps: [u8; 5]) -> Shape {
-    let orders = [
-        [0, 1, 2, 3, 4],
-        [0, 2, 3, 4, 1],
-        [1, 0, 2, 3, 4],
-        [0, 2, 1, 3, 4],
-        [0, 3, 1, 2, 4],
-        [4, 1, 0, 3, 2],
-        [2, 0, 1, 4, 3],
-    ];
-    let [d, h, w] = shape.map().size();
-    let sizes = [shape.samples(), shape.channels(), d, h, w];
-    let (mut strides, mut stride) = ([0; 5], 1);
-    for &axis in orders[usize::from(order) % orders.len()].iter().rev() {
-        // Mostly no gap, so that axes join.
-        let gap = usize::from(gaps[axis]).saturating_sub(200) % 4;
-        strides[axis] = stride + if stride == 1 { gap } else { 0 };
-        stride = strides[axis] * (sizes[axis].max(1) + gap);
+    /// Where the elements of an input lie.
+    pub fn input(&self, shape: &Shape) -> Place {
+        self.input.map_or_else(|| self.output(shape), |view| Place::new(shape, view, true))
     }
-    shape.with_strides(strides)
 }
 
 /// Numbers that look like chance, from one.

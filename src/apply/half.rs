@@ -9,105 +9,94 @@ use ::half::{bf16, f16};
 use bytemuck::cast;
 use wide::{f32x8, i16x16, u16x16, u32x8};
 
-use super::{BLOCK, Block};
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use super::{Factors, Runs, Tensor};
+use super::simd::Kernel;
+use super::{BLOCK, Tensor};
 use crate::element::arithmetic::Arithmetic;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use crate::x86::X86;
 
 const LANES: usize = 16;
 const SIGN: u16x16 = u16x16::splat(0x8000);
 const UPPER: u32x8 = u32x8::splat(0xffff_0000);
 
-macro_rules! block {
-    ($half:ident, $select:ident, $x86:ident) => {
-        impl Block for $half {
-            type Scale = f32;
-
-            #[inline]
-            fn apply(x: &[Self; BLOCK], y: &mut [Self; BLOCK], word: u64, scale: f32) {
-                $select(Some(x), y, word, scale);
-            }
-
-            #[inline]
-            fn apply_in_place(y: &mut [Self; BLOCK], word: u64, scale: f32) {
-                $select(None, y, word, scale);
-            }
-
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            #[inline]
-            fn apply_x86(
-                x86: X86,
-                tensor: &mut Tensor<'_, Self>,
-                bits: &[u64],
-                bit: usize,
-                runs: Runs,
-                factors: Factors<'_, f32>,
-            ) {
-                super::x86_half::$x86::apply(x86, tensor, bits, bit, runs, factors);
-            }
-
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            #[inline]
-            fn apply_groups_x86(
-                x86: X86,
-                tensor: &mut Tensor<'_, Self>,
-                bits: &[u64],
-                bit: usize,
-                len: usize,
-            ) {
-                super::x86_half::$x86::apply_groups(x86, tensor, bits, bit, len);
-            }
-        }
-    };
+impl Kernel for bf16 {
+    #[allow(private_interfaces, reason = "nothing outside can call it")]
+    #[inline]
+    fn apply_blocks<'t>(
+        tensor: Tensor<'t, Self>,
+        scale: f32,
+        mut next_word: impl FnMut() -> u64,
+    ) -> Tensor<'t, Self> {
+        tensor.blocks(
+            |_| next_word(),
+            |word, i, x: [Self; LANES]| {
+                let y = scale_bf16(u16x16::new(x.map(Self::to_bits)), scale);
+                (y & kept(word, i)).to_array().map(Self::from_bits)
+            },
+        )
+    }
 }
 
-block!(bf16, select_bf16, bf16_runs);
-block!(f16, select_f16, f16_runs);
+impl Kernel for f16 {
+    #[allow(private_interfaces, reason = "nothing outside can call it")]
+    #[inline]
+    fn apply_blocks<'t>(
+        tensor: Tensor<'t, Self>,
+        scale: f32,
+        mut next_word: impl FnMut() -> u64,
+    ) -> Tensor<'t, Self> {
+        // Both ways below rely on a scale that shrinks nothing, as those of masks do. The last one
+        // multiplies it by 2^80.
+        if !(1.0..=(1_u64 << 40) as f32).contains(&scale) {
+            return tensor.blocks(
+                |_| next_word(),
+                |word, i, x: [Self; LANES]| {
+                    let mut word = word >> (i * LANES);
+                    x.map(|x| {
+                        let dropped = word & 1 == 1;
+                        word >>= 1;
+                        if dropped { Self::ZERO } else { x.scaled(scale) }
+                    })
+                },
+            );
+        }
+        tensor.blocks(
+            |x| (next_word(), stays_normal(x, scale)),
+            |(word, is_normal), i, x: [Self; LANES]| {
+                let x = u16x16::new(x.map(Self::to_bits));
+                let y = if is_normal { scale_normal(x, scale) } else { scale_any(x, scale) };
+                (y & kept(word, i)).to_array().map(Self::from_bits)
+            },
+        )
+    }
+}
 
-/// `word[i] ? 0 : x[i] * scale`: the upper half of the `f32` product, rounded to nearest even.
+/// The lanes of a chunk whose bit is not set.
+#[inline]
+fn kept(word: u64, i: usize) -> u16x16 {
+    const LANE: u16x16 = u16x16::new({
+        let mut lane = [0; LANES];
+        let mut i = 0;
+        while i < LANES {
+            lane[i] = 1 << i;
+            i += 1;
+        }
+        lane
+    });
+    (u16x16::splat((word >> (i * LANES)) as u16) & LANE).simd_eq(u16x16::ZERO)
+}
+
+/// The upper half of the `f32` product, rounded to nearest even.
 ///
 /// NaN needs no care. A product that is NaN holds the payload of `x`, or that of the machine's
 /// own NaN, in its upper half, so that no carry can leave the lower half.
 #[inline]
-fn select_bf16(x: Option<&[bf16; BLOCK]>, y: &mut [bf16; BLOCK], word: u64, scale: f32) {
+fn scale_bf16(x: u16x16, scale: f32) -> u16x16 {
     let round = |x| {
         let product = (f32x8::from_bits(x) * f32x8::splat(scale)).to_bits();
         let odd = (product >> 16_u32) & u32x8::splat(1);
         product + u32x8::splat(0x7fff) + odd
     };
-    select(x, y, word, |x| {
-        let pairs: u32x8 = cast(x);
-        cast((round(pairs << 16_u32) >> 16_u32) | (round(pairs & UPPER) & UPPER))
-    })
-}
-
-/// `word[i] ? 0 : x[i] * scale`.
-#[inline]
-fn select_f16(x: Option<&[f16; BLOCK]>, y: &mut [f16; BLOCK], word: u64, scale: f32) {
-    // Both ways below rely on a scale that shrinks nothing, as those of masks do. The last one
-    // multiplies it by 2^80.
-    if !(1.0..=(1_u64 << 40) as f32).contains(&scale) {
-        *y = one_by_one(x.unwrap_or(y), word, scale);
-        return;
-    }
-    if stays_normal(x.unwrap_or(y), scale) {
-        select(x, y, word, |x| scale_normal(x, scale))
-    } else {
-        select(x, y, word, |x| scale_any(x, scale))
-    }
-}
-
-/// The same for any scale. Not inlined, so that the block of the usual case stays in registers.
-#[cold]
-#[inline(never)]
-fn one_by_one(x: &[f16; BLOCK], mut word: u64, scale: f32) -> [f16; BLOCK] {
-    x.map(|x| {
-        let dropped = word & 1 == 1;
-        word >>= 1;
-        if dropped { f16::ZERO } else { x.scaled(scale) }
-    })
+    let pairs: u32x8 = cast(x);
+    cast((round(pairs << 16_u32) >> 16_u32) | (round(pairs & UPPER) & UPPER))
 }
 
 /// Whether all elements are zeros or normal numbers, and their products with a scale of at least
@@ -118,8 +107,8 @@ fn stays_normal(x: &[f16; BLOCK], scale: f32) -> bool {
     const ORDER: u16 = i16::MAX as u16;
     const LEAST_NORMAL: u16 = 0x400_u16.wrapping_add(ORDER);
     let (mut least, mut most) = (i16x16::MAX, i16x16::ZERO);
-    for x in x.as_chunks().0 {
-        let magnitude = load(x) & !SIGN;
+    for &x in x.as_chunks::<LANES>().0 {
+        let magnitude = u16x16::new(x.map(f16::to_bits)) & !SIGN;
         least = least.min((magnitude + u16x16::splat(ORDER)).cast_signed());
         most = most.max(magnitude.cast_signed());
     }
@@ -181,67 +170,13 @@ fn scale_any(x: u16x16, scale: f32) -> u16x16 {
     magnitude.cast_unsigned() | (x & SIGN)
 }
 
-/// `word[i] ? 0 : scale(x[i])`.
-#[inline]
-fn select<T: Bits>(
-    x: Option<&[T; BLOCK]>,
-    y: &mut [T; BLOCK],
-    word: u64,
-    scale: impl Fn(u16x16) -> u16x16,
-) {
-    const LANE: u16x16 = u16x16::new({
-        let mut lane = [0; LANES];
-        let mut i = 0;
-        while i < LANES {
-            lane[i] = 1 << i;
-            i += 1;
-        }
-        lane
-    });
-    let x = x.map(|x| x.as_chunks().0);
-    for (i, y) in y.as_chunks_mut().0.iter_mut().enumerate() {
-        let x = x.and_then(|x| x.get(i)).unwrap_or(y);
-        let word = u16x16::splat((word >> (i * LANES)) as u16);
-        let kept = (word & LANE).simd_eq(u16x16::ZERO);
-        *y = (scale(load(x)) & kept).to_array().map(T::from_bits);
-    }
-}
-
-#[inline]
-fn load<T: Bits>(x: &[T; LANES]) -> u16x16 {
-    u16x16::new(x.map(T::to_bits))
-}
-
-trait Bits: Copy {
-    fn to_bits(self) -> u16;
-    fn from_bits(bits: u16) -> Self;
-}
-
-macro_rules! bits {
-    ($half:ident) => {
-        impl Bits for $half {
-            #[inline]
-            fn to_bits(self) -> u16 {
-                $half::to_bits(self)
-            }
-
-            #[inline]
-            fn from_bits(bits: u16) -> Self {
-                $half::from_bits(bits)
-            }
-        }
-    };
-}
-
-bits!(bf16);
-bits!(f16);
-
 #[cfg(test)]
 mod tests {
     use ::half::{bf16, f16};
 
-    use crate::apply::{Factors, Stores, Tensor};
-    use crate::backend::Level;
+    use crate::apply::{Runs, Scales, Stores, Tensor, apply};
+    use crate::cpu::Level;
+    use crate::tensor::as_uninit;
     use crate::{Backend, Element};
 
     const SCALES: [f32; 17] = [
@@ -280,18 +215,11 @@ mod tests {
                     let value = |i: usize| from_bits((i as u16).wrapping_mul(stride));
                     x.iter_mut().enumerate().for_each(|(i, x)| *x = value(i));
                     let bits = [word; 1 << 10];
-                    Tensor::To(&x, &mut y, Stores::Cached).apply(
-                        Level::of(Some(backend)),
-                        &bits,
-                        0,
-                        Factors::One(scale),
-                    );
-                    Tensor::InPlace(&mut x).apply(
-                        Level::of(Some(backend)),
-                        &bits,
-                        0,
-                        Factors::One(scale),
-                    );
+                    let runs = Runs { count: 1, len: x.len(), step: 0, bit_step: 0 };
+                    let (level, scales) = (Level::of(Some(backend)), Scales::One(scale));
+                    let mut to = Tensor::To(&x, as_uninit(&mut y), Stores::Cached);
+                    apply(level, &mut to, &bits, 0, runs, scales);
+                    apply(level, &mut Tensor::InPlace(&mut x), &bits, 0, runs, scales);
                     for (i, (&x, &y)) in x.iter().zip(&y).enumerate() {
                         let dropped = word >> (i % 64) & 1 == 1;
                         let expected = if dropped { T::ZERO } else { multiplied(value(i), scale) };

@@ -2,19 +2,22 @@
 //!
 //! Dropped units are selected to positive zero, never multiplied by it, so that NaN and
 //! infinity do not survive there. The backward pass is the same function of the gradient.
+//!
+//! `walk.rs` finds the runs of elements whose bits lie side by side, [`apply`] hands them to the
+//! backend.
 
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
-use crate::backend::Level;
-use crate::count::count;
-use crate::{Dropped, Element, bits};
+use crate::Element;
+use crate::cpu::{Level, on_x86};
 
+mod channels_last;
 #[cfg(feature = "half")]
 mod half;
-mod repeated;
 mod scalar;
 mod simd;
-mod transpose;
+mod walk;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -22,89 +25,144 @@ mod x86_float;
 #[cfg(all(feature = "half", target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_half;
 
-use repeated::Repeated;
-use scalar::{Each, One};
-pub(crate) use simd::Block;
-pub(crate) use transpose::{Across, BLOCKS, CHANNELS, apply_channels_last};
+pub(crate) use walk::{Units, Walk};
 
 /// The number of elements that one word of a mask speaks of.
 pub(crate) const BLOCK: usize = 64;
 
-/// The tensor of one call: changed in place, or read and written.
-#[cfg_attr(
-    not(all(target_arch = "x86_64", target_feature = "sse2")),
-    allow(unreachable_pub, reason = "only the x86-64 functions of `Block` speak of it")
-)]
-#[derive(Debug)]
-pub enum Tensor<'a, T> {
-    InPlace(&'a mut [T]),
-    To(&'a [T], &'a mut [T], Stores),
-}
+/// What each backend needs of an element type.
+pub trait Kernels: simd::Kernel + ForX86 {}
 
-/// Where the output of a pass that is not in place goes.
-#[cfg_attr(
-    not(all(target_arch = "x86_64", target_feature = "sse2")),
-    allow(unreachable_pub, reason = "only the x86-64 functions of `Block` speak of it")
-)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stores {
-    Cached,
-    /// To memory past the caches, which do not hold input and output: what an ordinary store writes
-    /// is read first, and pushed out before anyone uses it.
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-    Streamed,
-}
+impl<T: simd::Kernel + ForX86> Kernels for T {}
+
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use x86::Kernel as ForX86;
+
+/// Other processors need nothing more.
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+pub trait ForX86 {}
+
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+impl<T> ForX86 for T {}
 
 /// Runs of elements with bits of their own: how many, their length, and how far apart the
 /// elements and the bits lie.
-#[cfg_attr(
-    not(all(target_arch = "x86_64", target_feature = "sse2")),
-    allow(unreachable_pub, reason = "only the x86-64 functions of `Block` speak of it")
-)]
 #[derive(Clone, Copy, Debug)]
-pub struct Runs {
-    pub(crate) count: usize,
-    pub(crate) len: usize,
-    pub(crate) step: usize,
-    pub(crate) bit_step: usize,
+pub(crate) struct Runs {
+    count: usize,
+    len: usize,
+    step: usize,
+    bit_step: usize,
 }
 
-/// The scales of a run of units: one for all, or one for each, in blocks.
-#[cfg_attr(
-    not(all(target_arch = "x86_64", target_feature = "sse2")),
-    allow(unreachable_pub, reason = "only the x86-64 functions of `Block` speak of it")
-)]
+impl Runs {
+    /// The elements of each run, and its first bit.
+    #[inline(always)]
+    fn each(self, bit: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+        let Self { count, len, step, bit_step } = self;
+        (0..count).map(move |i| (i * step..i * step + len, bit + i * bit_step))
+    }
+}
+
+/// The scales of a run of elements.
 #[derive(Clone, Copy, Debug)]
-pub enum Factors<'a, S> {
+pub(crate) enum Scales<'a, S> {
     One(S),
+    /// One for each element, in blocks.
     Each(&'a [[S; BLOCK]]),
+    /// That of the count of its group, for groups of so many elements.
+    Counted(usize),
 }
 
-impl<S: Copy> Factors<'_, S> {
+impl<S: Copy> Scales<'_, S> {
+    /// That of an element. It does not follow from a count.
     #[inline]
     fn of(&self, i: usize) -> Option<S> {
         match self {
-            Factors::One(scale) => Some(*scale),
-            Factors::Each(scales) => scales.as_flattened().get(i).copied(),
+            Scales::One(scale) => Some(*scale),
+            Scales::Each(scales) => scales.as_flattened().get(i).copied(),
+            Scales::Counted(_) => None,
         }
     }
 }
 
-impl<'t, T> Tensor<'t, T> {
-    /// A whole tensor that is read and written.
-    pub(crate) fn to(level: Level, x: &'t [T], y: &'t mut [T]) -> Self {
-        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-        if let Level::X86(x86) = level
-            && size_of_val(x) + size_of_val(y) > x86.last_cache()
-        {
-            return Self::To(x, y, Stores::Streamed);
-        }
-        let _ = level;
-        Self::To(x, y, Stores::Cached)
+/// Applies the bits from `bit` on to runs of elements, the first of which begins with the tensor.
+#[inline]
+pub(crate) fn apply<T: Element>(
+    level: Level,
+    tensor: &mut Tensor<'_, T>,
+    bits: &[u64],
+    bit: usize,
+    runs: Runs,
+    scales: Scales<'_, T::Scale>,
+) {
+    match level {
+        Level::Scalar => scalar::apply(tensor, bits, bit, runs, scales),
+        Level::Simd(_) => simd::apply(tensor, bits, bit, runs, scales),
+        Level::X86(x86) => on_x86!(x86, x86::apply(x86, tensor, bits, bit, runs, scales)),
     }
 }
 
-impl<T: Element> Tensor<'_, T> {
+/// Writes a value to the elements whose bit, from `bit` on, is set; to nothing else.
+#[inline]
+pub(crate) fn drop_only<T: Copy>(level: Level, x: &mut [T], bits: &[u64], bit: usize, value: T) {
+    match level {
+        Level::Scalar | Level::Simd(_) => scalar::drop_only(x, bits, bit, value),
+        Level::X86(x86) => on_x86!(x86, x86::drop_only(x86, x, bits, bit, value)),
+    }
+}
+
+/// Turns bits of channels into bits of positions, see `channels_last.rs`.
+#[inline]
+fn turn(
+    level: Level,
+    bits: &[u64],
+    first: (usize, usize),
+    channels: usize,
+    turned: &mut channels_last::Turned,
+) {
+    match level {
+        Level::Scalar | Level::Simd(_) => channels_last::turn(bits, first, channels, turned),
+        Level::X86(x86) => on_x86!(x86, x86::turn(x86, bits, first, channels, turned)),
+    }
+}
+
+/// The tensor of one pass: changed in place, or read and written.
+#[derive(Debug)]
+pub(crate) enum Tensor<'a, T> {
+    InPlace(&'a mut [T]),
+    /// Only values are written to the output.
+    To(&'a [T], &'a mut [MaybeUninit<T>], Stores),
+}
+
+/// Where the output of a pass that is not in place goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stores {
+    Cached,
+    /// To memory past the caches, which do not hold input and output: what an ordinary store writes
+    /// is read first, and pushed out before anyone uses it.
+    Streamed,
+}
+
+impl Stores {
+    /// For an input, and an output, of so many bytes.
+    #[inline]
+    pub(crate) fn of(level: Level, bytes: usize) -> Self {
+        match level {
+            Level::X86(x86) if bytes.saturating_mul(2) > x86.last_cache() => Self::Streamed,
+            _ => Self::Cached,
+        }
+    }
+}
+
+impl<T: Copy> Tensor<'_, T> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Tensor::InPlace(y) => y.len(),
+            Tensor::To(_, y, _) => y.len(),
+        }
+    }
+
     /// The elements in the range; none where the range leaves the tensor.
     #[inline]
     pub(crate) fn part(&mut self, range: Range<usize>) -> Tensor<'_, T> {
@@ -123,223 +181,126 @@ impl<T: Element> Tensor<'_, T> {
         self.part(start..self.len())
     }
 
-    /// Applies the bits from `bit` on, one for each element.
-    #[inline]
-    pub(crate) fn apply(
-        &mut self,
-        level: Level,
-        bits: &[u64],
-        bit: usize,
-        factors: Factors<'_, T::Scale>,
-    ) {
-        let runs = Runs { count: 1, len: self.len(), step: 0, bit_step: 0 };
-        self.apply_each_run(level, bits, bit, runs, factors);
+    /// The elements before `middle`, and the others.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn split(self, middle: usize) -> (Self, Self) {
+        let middle = middle.min(self.len());
+        match self {
+            Tensor::InPlace(y) => {
+                let (first, second) = y.split_at_mut(middle);
+                (Tensor::InPlace(first), Tensor::InPlace(second))
+            }
+            Tensor::To(x, y, stores) => {
+                let (x_first, x_second) = x.split_at(middle.min(x.len()));
+                let (y_first, y_second) = y.split_at_mut(middle);
+                (Tensor::To(x_first, y_first, stores), Tensor::To(x_second, y_second, stores))
+            }
+        }
     }
 
-    /// Applies bits to runs of elements, all with the same factors.
+    /// Replaces an element by what a function makes of it.
     #[inline]
-    pub(crate) fn apply_runs(
-        &mut self,
-        level: Level,
-        bits: &[u64],
-        bit: usize,
-        mut runs: Runs,
-        factors: Factors<'_, T::Scale>,
-    ) {
-        let one_scale = matches!(factors, Factors::One(_));
-        if one_scale && runs.step == runs.len && runs.bit_step == runs.len {
-            runs = Runs { count: 1, len: runs.count * runs.len, step: 0, bit_step: 0 };
+    fn replace(&mut self, i: usize, make: impl FnOnce(T) -> T) {
+        match self {
+            Tensor::InPlace(y) => {
+                if let Some(y) = y.get_mut(i) {
+                    *y = make(*y);
+                }
+            }
+            Tensor::To(x, y, _) => {
+                if let (Some(&x), Some(y)) = (x.get(i), y.get_mut(i)) {
+                    y.write(make(x));
+                }
+            }
         }
-        if one_scale
-            && runs.step == runs.len
-            && runs.bit_step == 0
-            && !matches!(level, Level::Scalar)
-            && self.apply_repeated(level, bits, bit, &runs, factors)
-        {
+    }
+
+    /// Writes `value` to `len` elements from `start` on, `step` apart.
+    pub(crate) fn fill(&mut self, start: usize, (len, step): (usize, isize), value: T) {
+        if step == 1 {
+            match self.part(start..start + len) {
+                Tensor::InPlace(y) => y.fill(value),
+                Tensor::To(_, y, _) => y.fill(MaybeUninit::new(value)),
+            }
             return;
         }
-        self.apply_each_run(level, bits, bit, runs, factors);
-    }
-
-    /// Applies the same bits to runs without gaps, or returns false where that does not pay. Not
-    /// inlined, or all runs would have its stack.
-    #[inline(never)]
-    fn apply_repeated(
-        &mut self,
-        level: Level,
-        bits: &[u64],
-        bit: usize,
-        runs: &Runs,
-        factors: Factors<'_, T::Scale>,
-    ) -> bool {
-        let Some(repeated) = Repeated::new(bits, bit, runs) else { return false };
-        let all = &mut self.part(0..runs.count * runs.len);
-        repeated.for_each_part(all, |mut part, bits, bit| part.apply(level, bits, bit, factors));
-        true
-    }
-
-    #[inline]
-    fn apply_each_run(
-        &mut self,
-        level: Level,
-        bits: &[u64],
-        bit: usize,
-        runs: Runs,
-        factors: Factors<'_, T::Scale>,
-    ) {
-        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-        if let Level::X86(x86) = level {
-            return T::apply_x86(x86, self, bits, bit, runs, factors);
-        }
-        for i in 0..runs.count {
-            let mut part = self.part(i * runs.step..i * runs.step + runs.len);
-            let bit = bit + i * runs.bit_step;
-            match (factors, level) {
-                (Factors::Each(scales), _) => part.apply_each(bits, bit, scales),
-                (Factors::One(scale), Level::Simd(_)) => part.apply_simd(bits, bit, scale),
-                (Factors::One(scale), _) => part.apply_scalar(bits, bit, scale),
-            }
-        }
-    }
-
-    fn apply_scalar(&mut self, bits: &[u64], bit: usize, scale: T::Scale) {
-        match self {
-            Tensor::InPlace(y) => scalar::apply_in_place(y, bits, bit, One(scale)),
-            Tensor::To(x, y, _) => scalar::apply(x, y, bits, bit, One(scale)),
-        }
-    }
-
-    fn apply_simd(&mut self, bits: &[u64], bit: usize, scale: T::Scale) {
-        match self {
-            Tensor::InPlace(y) => simd::apply_in_place(y, bits, bit, scale),
-            Tensor::To(x, y, _) => simd::apply(x, y, bits, bit, scale),
-        }
-    }
-
-    /// In plain code on both portable backends.
-    fn apply_each(&mut self, bits: &[u64], bit: usize, scales: &[[T::Scale; BLOCK]]) {
-        for (i, scales) in scales.iter().enumerate() {
-            let end = self.len().min((i + 1) * BLOCK);
-            match self.part(i * BLOCK..end) {
-                Tensor::InPlace(y) => {
-                    scalar::apply_in_place(y, bits, bit + i * BLOCK, Each(scales));
-                }
-                Tensor::To(x, y, _) => scalar::apply(x, y, bits, bit + i * BLOCK, Each(scales)),
-            }
-        }
-    }
-
-    /// Applies the bits from `bit` on to groups of `len` elements, each with the scale of its own
-    /// count.
-    pub(crate) fn apply_groups(&mut self, level: Level, bits: &[u64], bit: usize, len: usize) {
-        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-        if let Level::X86(x86) = level {
-            return T::apply_groups_x86(x86, self, bits, bit, len);
-        }
-        for start in (0..self.len()).step_by(len.max(1)) {
-            let group = bit + start..bit + start + len;
-            let dropped = Dropped { count: count(level, bits, group.clone()), of: len as u64 };
-            let scale = Factors::One(dropped.scale::<T::Scale>());
-            self.part(start..start + len).apply(level, bits, group.start, scale);
-        }
-    }
-
-    /// Applies the bits from `bit` on, one for each of `rows` rows of `row` elements that begin
-    /// `step` elements apart.
-    pub(crate) fn apply_rows(
-        &mut self,
-        level: Level,
-        bits: &[u64],
-        bit: usize,
-        (rows, row, step): (usize, usize, usize),
-        factors: Factors<'_, T::Scale>,
-    ) {
-        let mut start = 0;
-        while start < rows {
-            // The rows with the same bit up to the end of this word are one if nothing lies
-            // between them.
-            let word = bits::load(bits, bit + start);
-            let dropped = word & 1 == 1;
-            let same = if dropped { word.trailing_ones() } else { word.trailing_zeros() };
-            let joined = step == row && (dropped || matches!(factors, Factors::One(_)));
-            let end = if joined { rows.min(start + same as usize) } else { start + 1 };
-            let mut part = self.part(start * step..(end - 1) * step + row);
-            if dropped {
-                part.clear();
-            } else if let Some(scale) = factors.of(start) {
-                part.scale(level, scale);
-            }
-            start = end;
-        }
-    }
-
-    /// Applies the bits from `bit` on to `len` elements, `step` apart.
-    pub(crate) fn apply_apart(
-        &mut self,
-        bits: &[u64],
-        bit: usize,
-        (len, step): (usize, usize),
-        factors: Factors<'_, T::Scale>,
-    ) {
         for i in 0..len {
-            let Some(scale) = factors.of(i) else { return };
-            let dropped = bits::load(bits, bit + i) & 1 == 1;
-            let select = |x: T| if dropped { T::ZERO } else { x.scaled(scale) };
-            match self {
-                Tensor::InPlace(y) => {
-                    if let Some(y) = y.get_mut(i * step) {
-                        *y = select(*y);
-                    }
-                }
-                Tensor::To(x, y, _) => {
-                    if let (Some(&x), Some(y)) = (x.get(i * step), y.get_mut(i * step)) {
-                        *y = select(x);
-                    }
-                }
-            }
+            self.replace(start.wrapping_add_signed(i as isize * step), |_| value);
         }
     }
 
-    fn clear(&mut self) {
-        match self {
-            Tensor::InPlace(y) | Tensor::To(_, y, _) => y.fill(T::ZERO),
-        }
-    }
-
-    /// Multiplies every element.
-    fn scale(&mut self, level: Level, scale: T::Scale) {
-        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-        if let Level::X86(_) = level
-            && self.len() >= BLOCK
-        {
-            // Without bits nothing is dropped.
-            return self.apply(level, &[], 0, Factors::One(scale));
-        }
-        let _ = level;
-        match self {
-            Tensor::InPlace(y) => y.iter_mut().for_each(|y| *y = y.scaled(scale)),
-            Tensor::To(x, y, _) => {
-                for (&x, y) in x.iter().zip(y.iter_mut()) {
-                    *y = x.scaled(scale);
-                }
-            }
-        }
-    }
-
-    /// Leaves `len` elements, `step` apart, as they are: nothing in place, a copy otherwise.
-    pub(crate) fn keep(&mut self, (len, step): (usize, usize)) {
+    /// Leaves `len` elements from `start` on, `step` apart, as they are: nothing in place, a copy
+    /// otherwise.
+    pub(crate) fn keep(&mut self, start: usize, (len, step): (usize, isize)) {
         let Tensor::To(x, y, _) = self else { return };
-        if step == 1 && x.len() == len && y.len() == len {
-            return y.copy_from_slice(x);
+        if step == 1
+            && let (Some(x), Some(y)) = (x.get(start..start + len), y.get_mut(start..start + len))
+        {
+            // As `copy_from_slice`, which memory that need not be initialised lacks here.
+            return x.iter().zip(y).for_each(|(&x, y)| *y = MaybeUninit::new(x));
         }
-        for (x, y) in x.iter().zip(y.iter_mut()).step_by(step.max(1)).take(len) {
-            *y = *x;
+        for i in 0..len {
+            self.replace(start.wrapping_add_signed(i as isize * step), |x| x);
         }
     }
 
-    fn len(&self) -> usize {
+    /// Replaces `N` elements at a time, as long as there are so many, and returns the rest.
+    #[inline(always)]
+    fn chunks<const N: usize>(self, mut make: impl FnMut([T; N]) -> [T; N]) -> Self {
         match self {
-            Tensor::InPlace(y) | Tensor::To(_, y, _) => y.len(),
+            Tensor::InPlace(y) => {
+                let (chunks, rest) = y.as_chunks_mut::<N>();
+                chunks.iter_mut().for_each(|y| *y = make(*y));
+                Tensor::InPlace(rest)
+            }
+            Tensor::To(x, y, stores) => {
+                let (x, x_rest) = x.as_chunks::<N>();
+                let (y, y_rest) = y.as_chunks_mut::<N>();
+                x.iter().zip(y).for_each(|(x, y)| write(y, make(*x)));
+                Tensor::To(x_rest, y_rest, stores)
+            }
         }
+    }
+
+    /// Replaces whole blocks, `N` elements at a time by what `make` makes of the block's state, the
+    /// number of the chunk in its block and its elements; returns the rest.
+    #[inline(always)]
+    fn blocks<S: Copy, const N: usize>(
+        self,
+        mut state: impl FnMut(&[T; BLOCK]) -> S,
+        make: impl Fn(S, usize, [T; N]) -> [T; N],
+    ) -> Self {
+        match self {
+            Tensor::InPlace(y) => {
+                let (blocks, rest) = y.as_chunks_mut::<BLOCK>();
+                for block in blocks {
+                    let state = state(block);
+                    for (i, y) in block.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+                        *y = make(state, i, *y);
+                    }
+                }
+                Tensor::InPlace(rest)
+            }
+            Tensor::To(x, y, stores) => {
+                let (x, x_rest) = x.as_chunks::<BLOCK>();
+                let (y, y_rest) = y.as_chunks_mut::<BLOCK>();
+                for (x, y) in x.iter().zip(y) {
+                    let state = state(x);
+                    let chunks = x.as_chunks::<N>().0.iter().zip(y.as_chunks_mut::<N>().0);
+                    for (i, (x, y)) in chunks.enumerate() {
+                        write(y, make(state, i, *x));
+                    }
+                }
+                Tensor::To(x_rest, y_rest, stores)
+            }
+        }
+    }
+}
+
+/// One element after the other, which compilers turn into vectors.
+#[inline(always)]
+fn write<T: Copy, const N: usize>(y: &mut [MaybeUninit<T>; N], values: [T; N]) {
+    for (y, value) in y.iter_mut().zip(values) {
+        y.write(value);
     }
 }

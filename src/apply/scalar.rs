@@ -2,115 +2,129 @@
 //! elements at a time, each with a constant bit of its own, and no shift that varies by lane. What
 //! is left over goes by four, two and one, as rows of maps are short.
 
-use super::BLOCK;
-use crate::{Element, bits};
+use super::{BLOCK, Runs, Scales, Tensor};
+use crate::count::count;
+use crate::cpu::Level;
+use crate::plan::scale::count_scale;
+use crate::{DropCount, Element, bits};
 
 const LANES: usize = 8;
 
-/// The scales of a run of elements.
-pub(super) trait Scales<T: Element>: Copy {
-    /// `word[i] ? 0 : x[i] * scale[at + i]`, for at most [`LANES`] elements; `at` is a multiple of
-    /// their number.
-    fn select<const N: usize>(self, at: usize, word: u32, x: [T; N]) -> [T; N];
-}
-
-/// One scale for all.
-#[derive(Clone, Copy)]
-pub(super) struct One<S>(pub(super) S);
-
-impl<T: Element> Scales<T> for One<T::Scale> {
-    #[inline]
-    fn select<const N: usize>(self, _: usize, word: u32, mut x: [T; N]) -> [T; N] {
-        for (i, x) in x.iter_mut().enumerate() {
-            *x = if word & (1 << i) != 0 { T::ZERO } else { x.scaled(self.0) };
-        }
-        x
-    }
-}
-
-/// A scale for each element of one block.
-#[derive(Clone, Copy)]
-pub(super) struct Each<'a, S>(pub(super) &'a [S; BLOCK]);
-
-impl<T: Element> Scales<T> for Each<'_, T::Scale> {
-    #[inline]
-    fn select<const N: usize>(self, at: usize, word: u32, mut x: [T; N]) -> [T; N] {
-        // A remainder, so that there is no branch in the way of vectors.
-        let scales = self.0.as_chunks::<N>().0[(at / N) % (BLOCK / N)];
-        for (i, (x, scale)) in x.iter_mut().zip(scales).enumerate() {
-            *x = if word & (1 << i) != 0 { T::ZERO } else { x.scaled(scale) };
-        }
-        x
-    }
-}
-
-/// `y = bit ? 0 : x * scale`, element `i` with bit `bit + i`.
+/// See [`apply`](super::apply).
 pub(super) fn apply<T: Element>(
-    x: &[T],
-    y: &mut [T],
+    tensor: &mut Tensor<'_, T>,
     bits: &[u64],
     bit: usize,
-    scales: impl Scales<T>,
+    runs: Runs,
+    scales: Scales<'_, T::Scale>,
 ) {
-    for (block, (mut x, mut y)) in x.chunks(BLOCK).zip(y.chunks_mut(BLOCK)).enumerate() {
-        let mut word = bits::load(bits, bit + block * BLOCK);
-        let mut at = 0;
-        (x, y) = lanes::<T, LANES>(x, y, &mut word, scales, &mut at);
-        (x, y) = lanes::<T, 4>(x, y, &mut word, scales, &mut at);
-        (x, y) = lanes::<T, 2>(x, y, &mut word, scales, &mut at);
-        lanes::<T, 1>(x, y, &mut word, scales, &mut at);
+    for_each_run(Level::Scalar, tensor, bits, bit, runs, scales, |mut tensor, bit, scale| {
+        for start in (0..tensor.len()).step_by(BLOCK) {
+            let end = tensor.len().min(start + BLOCK);
+            let word = bits::load(bits, bit + start);
+            apply_block(tensor.part(start..end), word, |_| scale);
+        }
+    });
+}
+
+/// Visits runs with one scale each; those with a scale for each element are applied here, for both
+/// portable backends.
+#[inline]
+pub(super) fn for_each_run<T: Element>(
+    level: Level,
+    tensor: &mut Tensor<'_, T>,
+    bits: &[u64],
+    bit: usize,
+    runs: Runs,
+    scales: Scales<'_, T::Scale>,
+    mut visit: impl FnMut(Tensor<'_, T>, usize, T::Scale),
+) {
+    for (run, bit) in runs.each(bit) {
+        let mut run = tensor.part(run);
+        match scales {
+            Scales::One(scale) => visit(run, bit, scale),
+            Scales::Each(scales) => {
+                for (i, scales) in scales.iter().enumerate() {
+                    let end = run.len().min((i + 1) * BLOCK);
+                    let word = bits::load(bits, bit + i * BLOCK);
+                    let block = run.part(i * BLOCK..end);
+                    // A remainder, so that there is no branch in the way of vectors.
+                    apply_block(block, word, |i| scales[i % BLOCK]);
+                }
+            }
+            Scales::Counted(len) => {
+                for start in (0..runs.len).step_by(len.max(1)) {
+                    let group = bit + start..bit + start + len;
+                    let dropped = count(level, bits, group.clone());
+                    let scale = count_scale(DropCount { dropped, total: len as u64 });
+                    visit(run.part(start..start + len), group.start, scale);
+                }
+            }
+        }
     }
 }
 
-/// The same with `x` and `y` in one buffer.
-pub(super) fn apply_in_place<T: Element>(
-    y: &mut [T],
-    bits: &[u64],
-    bit: usize,
-    scales: impl Scales<T>,
+/// Applies a word to at most as many elements as it has bits.
+#[inline]
+pub(super) fn apply_block<T: Element>(
+    tensor: Tensor<'_, T>,
+    mut word: u64,
+    scale: impl Fn(usize) -> T::Scale,
 ) {
-    for (block, mut y) in y.chunks_mut(BLOCK).enumerate() {
-        let mut word = bits::load(bits, bit + block * BLOCK);
-        let mut at = 0;
-        y = lanes_in_place::<T, LANES>(y, &mut word, scales, &mut at);
-        y = lanes_in_place::<T, 4>(y, &mut word, scales, &mut at);
-        y = lanes_in_place::<T, 2>(y, &mut word, scales, &mut at);
-        lanes_in_place::<T, 1>(y, &mut word, scales, &mut at);
-    }
+    let mut at = 0;
+    let tensor = lanes::<T, LANES>(tensor, &mut word, &mut at, &scale);
+    let tensor = lanes::<T, 4>(tensor, &mut word, &mut at, &scale);
+    let tensor = lanes::<T, 2>(tensor, &mut word, &mut at, &scale);
+    lanes::<T, 1>(tensor, &mut word, &mut at, &scale);
 }
 
 /// Applies the lowest bits of the word to `N` elements at a time, and returns the rest.
 #[inline]
-fn lanes<'x, 'y, T: Element, const N: usize>(
-    x: &'x [T],
-    y: &'y mut [T],
+fn lanes<'t, T: Element, const N: usize>(
+    tensor: Tensor<'t, T>,
     word: &mut u64,
-    scales: impl Scales<T>,
     at: &mut usize,
-) -> (&'x [T], &'y mut [T]) {
-    let (x, x_rest) = x.as_chunks::<N>();
-    let (y, y_rest) = y.as_chunks_mut::<N>();
-    for (x, y) in x.iter().zip(y) {
-        *y = scales.select(*at, *word as u32, *x);
+    scale: &impl Fn(usize) -> T::Scale,
+) -> Tensor<'t, T> {
+    tensor.chunks(|x: [T; N]| {
+        let y = select(*word as u32, x, core::array::from_fn(|i| scale(*at + i)));
         *word >>= N;
         *at += N;
-    }
-    (x_rest, y_rest)
+        y
+    })
 }
 
-/// The same with `x` and `y` in one buffer.
-#[inline]
-fn lanes_in_place<'y, T: Element, const N: usize>(
-    y: &'y mut [T],
-    word: &mut u64,
-    scales: impl Scales<T>,
-    at: &mut usize,
-) -> &'y mut [T] {
-    let (lanes, rest) = y.as_chunks_mut::<N>();
-    for y in lanes {
-        *y = scales.select(*at, *word as u32, *y);
-        *word >>= N;
-        *at += N;
+/// `word[i] ? 0 : x[i] * scales[i]`.
+#[inline(always)]
+fn select<T: Element, const N: usize>(word: u32, mut x: [T; N], scales: [T::Scale; N]) -> [T; N] {
+    for (i, (x, scale)) in x.iter_mut().zip(scales).enumerate() {
+        *x = if word & (1 << i) != 0 { T::ZERO } else { x.scaled(scale) };
     }
-    rest
+    x
+}
+
+/// See [`drop_only`](super::drop_only). Words without a dropped unit are passed over; of the others
+/// all elements are chosen, old or new, as that takes vectors and runs of a few elements do not.
+#[inline(always)]
+pub(super) fn drop_only<T: Copy>(x: &mut [T], bits: &[u64], bit: usize, value: T) {
+    for (i, block) in x.chunks_mut(BLOCK).enumerate() {
+        let mut word = bits::load(bits, bit + i * BLOCK);
+        if word == 0 {
+            continue;
+        }
+        let select = |word: u32, mut x: [T; LANES]| {
+            for (i, x) in x.iter_mut().enumerate() {
+                *x = if word & (1 << i) != 0 { value } else { *x };
+            }
+            x
+        };
+        let (chunks, rest) = block.as_chunks_mut::<LANES>();
+        for x in chunks {
+            *x = select(word as u32, *x);
+            word >>= LANES;
+        }
+        for (i, x) in rest.iter_mut().enumerate() {
+            *x = if word & (1 << i) != 0 { value } else { *x };
+        }
+    }
 }

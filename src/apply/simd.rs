@@ -4,124 +4,60 @@
 
 use wide::{f32x8, f64x4, u32x8, u64x4};
 
-use super::BLOCK;
-use super::scalar::{self, One};
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use super::{Factors, Runs, Tensor};
-use crate::element::arithmetic::Ratio;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use crate::x86::X86;
+use super::scalar::{apply_block, for_each_run};
+use super::{BLOCK, Runs, Scales, Tensor};
+use crate::cpu::Level;
 use crate::{Element, bits};
 
-/// `y = bit ? 0 : x * scale`, element `i` with bit `bit + i`.
-pub(super) fn apply<T: Element>(x: &[T], y: &mut [T], bits: &[u64], bit: usize, scale: T::Scale) {
-    let (x_blocks, x_rest) = x.as_chunks();
-    let (y_blocks, y_rest) = y.as_chunks_mut();
-    let mut at = bit;
-    for (x, y) in x_blocks.iter().zip(y_blocks) {
-        T::apply(x, y, bits::load(bits, at), scale);
-        at += BLOCK;
-    }
-    scalar::apply(x_rest, y_rest, bits, at, One(scale));
-}
-
-/// The same with `x` and `y` in one buffer.
-pub(super) fn apply_in_place<T: Element>(y: &mut [T], bits: &[u64], bit: usize, scale: T::Scale) {
-    let (blocks, rest) = y.as_chunks_mut();
-    let mut at = bit;
-    for y in blocks {
-        T::apply_in_place(y, bits::load(bits, at), scale);
-        at += BLOCK;
-    }
-    scalar::apply_in_place(rest, bits, at, One(scale));
-}
-
-/// A block of elements with their bits in one word.
-pub trait Block: Sized {
-    /// The type of a scale.
-    type Scale: Element<Scale = Self::Scale> + Ratio;
-
-    /// `y[i] = word[i] ? 0 : x[i] * scale`.
-    fn apply(x: &[Self; BLOCK], y: &mut [Self; BLOCK], word: u64, scale: Self::Scale);
-
-    /// The same with `x` and `y` in one buffer.
-    fn apply_in_place(y: &mut [Self; BLOCK], word: u64, scale: Self::Scale);
-
-    /// See [`Tensor::apply_runs`].
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-    fn apply_x86(
-        x86: X86,
-        tensor: &mut Tensor<'_, Self>,
-        bits: &[u64],
-        bit: usize,
-        runs: Runs,
-        factors: Factors<'_, Self::Scale>,
-    );
-
-    /// See [`Tensor::apply_groups`].
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-    fn apply_groups_x86(
-        x86: X86,
-        tensor: &mut Tensor<'_, Self>,
-        bits: &[u64],
-        bit: usize,
-        len: usize,
+/// See [`apply`](super::apply).
+pub(super) fn apply<T: Element>(
+    tensor: &mut Tensor<'_, T>,
+    bits: &[u64],
+    bit: usize,
+    runs: Runs,
+    scales: Scales<'_, T::Scale>,
+) {
+    for_each_run(
+        Level::of(Some(crate::Backend::Simd)),
+        tensor,
+        bits,
+        bit,
+        runs,
+        scales,
+        |tensor, bit, scale| {
+            let mut at = bit;
+            let rest = T::apply_blocks(tensor, scale, || {
+                at += BLOCK;
+                bits::load(bits, at - BLOCK)
+            });
+            apply_block(rest, bits::load(bits, at), |_| scale);
+        },
     );
 }
 
-macro_rules! block {
-    ($float:ident, $x86:ident, $vector:ident, $bits:ident, $word:ident, $lanes:literal) => {
-        impl Block for $float {
-            type Scale = Self;
+/// An element type with vectors of `wide`.
+pub trait Kernel: Sized {
+    /// `y = word[i] ? 0 : x * scale` for whole blocks, each with the next word; returns the rest.
+    #[allow(private_interfaces, reason = "nothing outside can call it")]
+    fn apply_blocks<'t>(
+        tensor: Tensor<'t, Self>,
+        scale: Self::Scale,
+        next_word: impl FnMut() -> u64,
+    ) -> Tensor<'t, Self>
+    where
+        Self: Element;
+}
 
+macro_rules! floats {
+    ($float:ident, $vector:ident, $bits:ident, $word:ident, $lanes:literal) => {
+        impl Kernel for $float {
+            #[allow(private_interfaces, reason = "nothing outside can call it")]
             #[inline]
-            fn apply(x: &[Self; BLOCK], y: &mut [Self; BLOCK], word: u64, scale: Self) {
-                let x = x.as_chunks::<$lanes>().0;
-                let y = y.as_chunks_mut::<$lanes>().0;
-                for (i, (x, y)) in x.iter().zip(y).enumerate() {
-                    *y = x.select(word >> (i * $lanes), scale);
-                }
-            }
-
-            #[inline]
-            fn apply_in_place(y: &mut [Self; BLOCK], word: u64, scale: Self) {
-                let y = y.as_chunks_mut::<$lanes>().0;
-                for (i, y) in y.iter_mut().enumerate() {
-                    *y = y.select(word >> (i * $lanes), scale);
-                }
-            }
-
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            #[inline]
-            fn apply_x86(
-                x86: X86,
-                tensor: &mut Tensor<'_, Self>,
-                bits: &[u64],
-                bit: usize,
-                runs: Runs,
-                factors: Factors<'_, Self>,
-            ) {
-                super::x86_float::$x86::apply(x86, tensor, bits, bit, runs, factors);
-            }
-
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            #[inline]
-            fn apply_groups_x86(
-                x86: X86,
-                tensor: &mut Tensor<'_, Self>,
-                bits: &[u64],
-                bit: usize,
-                len: usize,
-            ) {
-                super::x86_float::$x86::apply_groups(x86, tensor, bits, bit, len);
-            }
-        }
-
-        impl Select for [$float; $lanes] {
-            type Scale = $float;
-
-            #[inline]
-            fn select(self, word: u64, scale: $float) -> Self {
+            fn apply_blocks<'t>(
+                tensor: Tensor<'t, Self>,
+                scale: Self,
+                mut next_word: impl FnMut() -> u64,
+            ) -> Tensor<'t, Self> {
                 const LANE: $bits = $bits::new({
                     let mut lane = [0; $lanes];
                     let mut i = 0;
@@ -131,19 +67,19 @@ macro_rules! block {
                     }
                     lane
                 });
-                let kept = ($bits::splat(word as $word) & LANE).simd_eq($bits::ZERO);
-                let scaled = $vector::new(self) * $vector::splat(scale);
-                $vector::from_bits(scaled.to_bits() & kept).to_array()
+                tensor.blocks(
+                    |_| next_word(),
+                    |word, i, x: [Self; $lanes]| {
+                        let word = $bits::splat((word >> (i * $lanes)) as $word);
+                        let kept = (word & LANE).simd_eq($bits::ZERO);
+                        let scaled = $vector::new(x) * $vector::splat(scale);
+                        $vector::from_bits(scaled.to_bits() & kept).to_array()
+                    },
+                )
             }
         }
     };
 }
 
-/// The lanes of one vector: `word[i] ? 0 : self[i] * scale`.
-trait Select: Sized {
-    type Scale;
-    fn select(self, word: u64, scale: Self::Scale) -> Self;
-}
-
-block!(f32, f32_runs, f32x8, u32x8, u32, 8);
-block!(f64, f64_runs, f64x4, u64x4, u64, 4);
+floats!(f32, f32x8, u32x8, u32, 8);
+floats!(f64, f64x4, u64x4, u64, 4);

@@ -8,10 +8,117 @@
 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm_sfence};
 use core::ops::Range;
 
-use super::{BLOCK, BLOCKS, Factors, Runs, Stores, Tensor, transpose};
-use crate::bits::{self, Words};
-use crate::x86::X86;
-use crate::{Dropped, Element};
+use super::channels_last::{self, Turned};
+use super::{BLOCK, Runs, Scales, Stores, Tensor, scalar};
+use crate::bits;
+use crate::cpu::X86;
+use crate::plan::scale::count_scale;
+use crate::{DropCount, Element};
+
+/// An element type with a vector for each level.
+#[allow(private_bounds, reason = "nothing outside can name it")]
+pub trait Kernel: Sized {
+    /// With AVX2.
+    type Avx2: Vector<Element = Self>;
+    /// With AVX-512.
+    type Avx512: Vector<Element = Self>;
+}
+
+/// See [`apply`](super::apply).
+#[inline]
+pub(super) fn apply<T: Element>(
+    x86: X86,
+    tensor: &mut Tensor<'_, T>,
+    bits: &[u64],
+    bit: usize,
+    runs: Runs,
+    scales: Scales<'_, T::Scale>,
+) {
+    /// The function of a level. Each kind of scale has its loop, so that what it needs stays in
+    /// registers.
+    macro_rules! level {
+        ($name:ident, $vector:ident, $($feature:literal)*) => {
+            $(#[target_feature(enable = $feature)])*
+            fn $name<T: Element>(
+                tensor: &mut Tensor<'_, T>,
+                bits: &[u64],
+                bit: usize,
+                runs: Runs,
+                scales: Scales<'_, T::Scale>,
+            ) {
+                match scales {
+                    Scales::One(scale) => {
+                        // SAFETY: this function has the instructions.
+                        let scales = One::<T::$vector>(unsafe { T::$vector::splat(scale) });
+                        for (run, bit) in runs.each(bit) {
+                            // SAFETY: this function has the instructions.
+                            unsafe { blocks(tensor, run, bits, bit, scales) };
+                        }
+                    }
+                    Scales::Each(scales) => {
+                        let len = runs.len.min(scales.len() * BLOCK);
+                        let scales = Each(scales.as_flattened().as_ptr());
+                        for (run, bit) in (Runs { len, ..runs }).each(bit) {
+                            // SAFETY: there are scales for all `len`; this function has the
+                            // instructions.
+                            unsafe { blocks::<T::$vector, _>(tensor, run, bits, bit, scales) };
+                        }
+                    }
+                    Scales::Counted(len) => {
+                        for (run, bit) in runs.each(bit) {
+                            // SAFETY: this function has the instructions.
+                            unsafe { counted::<T::$vector>(tensor, run, bits, bit, len) };
+                        }
+                    }
+                }
+            }
+        };
+    }
+
+    level!(avx2, Avx2, "avx2,bmi1,bmi2,lzcnt,popcnt,f16c");
+    level!(
+        avx512, Avx512, "avx2,bmi1,bmi2,lzcnt,popcnt,f16c"
+        "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi"
+    );
+
+    match x86 {
+        X86::Avx512(_) if !is_long_copy::<T::Avx512>(tensor) => {
+            // SAFETY: the token proves the instructions.
+            unsafe { avx512(tensor, bits, bit, runs, scales) }
+        }
+        // SAFETY: the token proves the instructions.
+        _ => unsafe { avx2(tensor, bits, bit, runs, scales) },
+    }
+}
+
+/// See [`drop_only`](super::drop_only).
+pub(super) fn drop_only<T: Copy>(_: X86, x: &mut [T], bits: &[u64], bit: usize, value: T) {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn avx2<T: Copy>(x: &mut [T], bits: &[u64], bit: usize, value: T) {
+        scalar::drop_only(x, bits, bit, value);
+    }
+
+    // SAFETY: the token, of either level, proves the instructions.
+    unsafe { avx2(x, bits, bit, value) }
+}
+
+/// See [`channels_last::turn`].
+pub(super) fn turn(
+    _: X86,
+    bits: &[u64],
+    first: (usize, usize),
+    channels: usize,
+    turned: &mut Turned,
+) {
+    // Not for AVX-512, of which compilers make gathers here, which are slower.
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn avx2(bits: &[u64], first: (usize, usize), channels: usize, turned: &mut Turned) {
+        channels_last::turn(bits, first, channels, turned);
+    }
+
+    // SAFETY: the token, of either level, proves the instructions.
+    unsafe { avx2(bits, first, channels, turned) }
+}
 
 /// The least number of elements that repays aligning stores.
 const LONG: usize = 1024;
@@ -24,14 +131,13 @@ const STREAM: usize = 8192;
 
 /// Whether the tensor is copied, with vectors of 512 bits, and larger than the first cache: those of
 /// 256 bits then take 2 to 5 % less time (Zen 4; `apply` of the bench `floor`).
-pub(super) fn is_long_copy<V: Vector>(tensor: &Tensor<'_, V::Element>) -> bool {
-    size_of::<V>() > 32 && matches!(tensor, Tensor::To(_, y, _) if size_of_val(*y) > FIRST_CACHE)
+fn is_long_copy<V: Vector>(tensor: &Tensor<'_, V::Element>) -> bool {
+    size_of::<V>() > 32 && matches!(tensor, Tensor::To(x, ..) if size_of_val(*x) > FIRST_CACHE)
 }
 
 /// A vector of elements at one level, whose instructions all functions need.
 pub(super) trait Vector: Copy {
-    type Element: Element<Scale = Self::Scale>;
-    type Scale: Element<Scale = Self::Scale>;
+    type Element: Element;
     /// As many scales as elements.
     type Scales: Copy;
     /// A word of the mask, made ready for all vectors of a block.
@@ -65,12 +171,12 @@ pub(super) trait Vector: Copy {
     /// # Safety
     ///
     /// The level's instructions are there.
-    unsafe fn splat(scale: Self::Scale) -> Self::Scales;
+    unsafe fn splat(scale: <Self::Element as Element>::Scale) -> Self::Scales;
 
     /// # Safety
     ///
     /// `scales` is valid for a read of `LANES` scales.
-    unsafe fn scales(scales: *const Self::Scale) -> Self::Scales;
+    unsafe fn scales(scales: *const <Self::Element as Element>::Scale) -> Self::Scales;
 
     /// # Safety
     ///
@@ -105,72 +211,39 @@ pub(super) trait Vector: Copy {
     ) -> Self;
 }
 
-/// See [`Tensor::apply_runs`].
+/// Groups of `len` elements, each with the scale of its own count.
 ///
 /// # Safety
 ///
 /// The level's instructions are there.
 #[inline(always)]
-pub(super) unsafe fn apply_runs<V: Vector>(
+unsafe fn counted<V: Vector>(
     tensor: &mut Tensor<'_, V::Element>,
-    bits: &[u64],
-    bit: usize,
-    runs: Runs,
-    factors: Factors<'_, V::Scale>,
-) {
-    match factors {
-        Factors::One(scale) => {
-            // SAFETY: the instructions are there.
-            let scales = One(unsafe { V::splat(scale) });
-            for i in 0..runs.count {
-                let run = i * runs.step..i * runs.step + runs.len;
-                // SAFETY: the instructions are there.
-                unsafe { blocks::<V, _>(tensor, run, bits, bit + i * runs.bit_step, scales) };
-            }
-        }
-        Factors::Each(scales) => {
-            let len = runs.len.min(scales.len() * BLOCK);
-            let scales = Each(scales.as_flattened().as_ptr());
-            for i in 0..runs.count {
-                let run = i * runs.step..i * runs.step + len;
-                // SAFETY: there are scales for all `len`; the instructions are there.
-                unsafe { blocks::<V, _>(tensor, run, bits, bit + i * runs.bit_step, scales) };
-            }
-        }
-    }
-}
-
-/// See [`Tensor::apply_groups`].
-///
-/// # Safety
-///
-/// The level's instructions are there.
-#[inline(always)]
-pub(super) unsafe fn apply_groups<V: Vector>(
-    tensor: &mut Tensor<'_, V::Element>,
+    range: Range<usize>,
     bits: &[u64],
     bit: usize,
     len: usize,
 ) {
-    let mut start = 0;
-    while start < tensor.len() && len > 0 {
-        let mut count = 0;
+    for start in (0..range.len()).step_by(len.max(1)) {
+        let mut dropped = 0;
         for at in (start..start + len).step_by(BLOCK) {
-            count += (bits::load(bits, bit + at) & bits::low(start + len - at)).count_ones();
+            dropped += (bits::load(bits, bit + at) & bits::low(start + len - at)).count_ones();
         }
-        let dropped = Dropped { count: u64::from(count), of: len as u64 };
+        let count = DropCount { dropped: u64::from(dropped), total: len as u64 };
+        let group = range.start + start..range.start + start + len;
         // SAFETY: the instructions are there.
         unsafe {
-            let scales = One(V::splat(dropped.scale::<V::Scale>()));
-            blocks::<V, _>(tensor, start..start + len, bits, bit + start, scales);
+            let scales = One::<V>(V::splat(count_scale(count)));
+            blocks(tensor, group, bits, bit + start, scales);
         }
-        start += len;
     }
 }
 
+type ScaleOf<V> = <<V as Vector>::Element as Element>::Scale;
+
 /// Where the scales of a vector come from. Closures would not do: what is not inlined loses the
 /// instructions.
-trait Scales<V: Vector>: Copy {
+trait VectorScales<V: Vector>: Copy {
     /// Whether a vector may begin anywhere.
     const ANYWHERE: bool;
 
@@ -181,9 +254,9 @@ trait Scales<V: Vector>: Copy {
 }
 
 #[derive(Clone, Copy)]
-struct One<S>(S);
+struct One<V: Vector>(V::Scales);
 
-impl<V: Vector> Scales<V> for One<V::Scales> {
+impl<V: Vector> VectorScales<V> for One<V> {
     const ANYWHERE: bool = true;
 
     #[inline(always)]
@@ -196,7 +269,7 @@ impl<V: Vector> Scales<V> for One<V::Scales> {
 #[derive(Clone, Copy)]
 struct Each<S>(*const S);
 
-impl<V: Vector> Scales<V> for Each<V::Scale> {
+impl<V: Vector> VectorScales<V> for Each<ScaleOf<V>> {
     const ANYWHERE: bool = false;
 
     #[inline(always)]
@@ -213,7 +286,7 @@ impl<V: Vector> Scales<V> for Each<V::Scale> {
 ///
 /// There are scales for all. The level's instructions are there.
 #[inline(always)]
-unsafe fn blocks<V: Vector, S: Scales<V>>(
+unsafe fn blocks<V: Vector, S: VectorScales<V>>(
     tensor: &mut Tensor<'_, V::Element>,
     range: Range<usize>,
     bits: &[u64],
@@ -224,7 +297,7 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
     // From here on `x` and `y` are valid for `len` elements, and equal or apart.
     let (x, y, len, stores) = match tensor.part(range) {
         Tensor::InPlace(y) => (y.as_ptr(), y.as_mut_ptr(), y.len(), Stores::Cached),
-        Tensor::To(x, y, stores) => (x.as_ptr(), y.as_mut_ptr(), y.len(), stores),
+        Tensor::To(x, y, stores) => (x.as_ptr(), y.as_mut_ptr().cast(), y.len(), stores),
     };
     let mut start = 0;
     if S::ANYWHERE && len >= LONG {
@@ -297,7 +370,7 @@ unsafe fn blocks<V: Vector, S: Scales<V>>(
 /// for all. For streams `y` is aligned to a vector at the range's start, and a fence follows. The
 /// level's instructions are there.
 #[inline(always)]
-unsafe fn whole_blocks<V: Vector, S: Scales<V>, const STREAM: bool>(
+unsafe fn whole_blocks<V: Vector, S: VectorScales<V>, const STREAM: bool>(
     x: *const V::Element,
     y: *mut V::Element,
     range: Range<usize>,
@@ -305,16 +378,18 @@ unsafe fn whole_blocks<V: Vector, S: Scales<V>, const STREAM: bool>(
     scales: S,
     fetch: [bool; 2],
 ) {
-    const LINE: usize = 64;
-    /// How far ahead, in bytes.
-    const AHEAD: usize = 2048;
+    #[cfg(all(test, not(miri)))]
+    crate::hops::note();
+    let [reads, writes] = fetch;
     let mut start = range.start;
     while start < range.end {
-        for (part, _) in [x, y.cast_const()].into_iter().zip(fetch).filter(|&(_, fetch)| fetch) {
-            let ahead = part.wrapping_add(start).cast::<i8>().wrapping_add(AHEAD);
-            for line in 0..BLOCK * size_of::<V::Element>() / LINE {
-                // SAFETY: any address may be fetched; the instructions are there.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line * LINE)) };
+        // SAFETY: the instructions are there.
+        unsafe {
+            if reads {
+                fetch_block(x.wrapping_add(start));
+            }
+            if writes {
+                fetch_block(y.wrapping_add(start));
             }
         }
         // SAFETY: a block is left, whole vectors; the rest is the caller's.
@@ -334,75 +409,47 @@ unsafe fn whole_blocks<V: Vector, S: Scales<V>, const STREAM: bool>(
     }
 }
 
-/// Functions that any code may call, as the token proves the instructions.
-macro_rules! kernel {
-    ($name:ident: $element:ty, $scale:ty, $avx2:ty, $avx512:ty) => {
-        pub(super) mod $name {
-            use super::*;
-            use crate::apply::x86::{apply_groups as groups, apply_runs as runs, is_long_copy};
-
-            kernel!(@level apply: runs; $element, $avx2, $avx512;
-                bits: &[u64], bit: usize, which: Runs, factors: Factors<'_, $scale>);
-            kernel!(@level apply_groups: groups; $element, $avx2, $avx512;
-                bits: &[u64], bit: usize, len: usize);
-        }
-    };
-    (
-        @level $name:ident: $body:ident; $element:ty, $avx2:ty, $avx512:ty;
-        $($argument:ident: $type:ty),*
-    ) => {
-        pub(in crate::apply) fn $name(
-            x86: X86,
-            tensor: &mut Tensor<'_, $element>,
-            $($argument: $type),*
-        ) {
-            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,f16c")]
-            fn avx2(tensor: &mut Tensor<'_, $element>, $($argument: $type),*) {
-                // SAFETY: this function has the instructions.
-                unsafe { $body::<$avx2>(tensor, $($argument),*) }
-            }
-
-            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,f16c")]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-            fn avx512(tensor: &mut Tensor<'_, $element>, $($argument: $type),*) {
-                // SAFETY: this function has the instructions.
-                unsafe { $body::<$avx512>(tensor, $($argument),*) }
-            }
-
-            match x86 {
-                // SAFETY: the token proves the instructions.
-                X86::Avx512(_) if !is_long_copy::<$avx512>(tensor) => unsafe { avx512(tensor, $($argument),*) },
-                // SAFETY: the token proves the instructions.
-                _ => unsafe { avx2(tensor, $($argument),*) },
-            }
-        }
-    };
+/// Asks for the block that comes some time after this one.
+///
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+unsafe fn fetch_block<T>(block: *const T) {
+    const LINE: usize = 64;
+    /// How far ahead, in bytes.
+    const AHEAD: usize = 2048;
+    let mut at = 0;
+    while at < BLOCK * size_of::<T>() {
+        // SAFETY: any address may be fetched; the instructions are there.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(block.cast::<i8>().wrapping_add(AHEAD + at)) };
+        at += LINE;
+    }
 }
 
-pub(super) use kernel;
+/// The words from any bit on, one after another; bits past the slice are 0.
+#[derive(Clone, Debug)]
+struct Words<'w> {
+    rest: core::slice::Iter<'w, u64>,
+    low: u64,
+    shift: usize,
+}
 
-/// See [`transpose::turn`].
-pub(super) fn turn(
-    x86: X86,
-    bits: &[u64],
-    first: (usize, usize),
-    channels: usize,
-    turned: &mut [u64; BLOCKS * BLOCK],
-) {
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn avx2(
-        bits: &[u64],
-        first: (usize, usize),
-        channels: usize,
-        turned: &mut [u64; BLOCKS * BLOCK],
-    ) {
-        transpose::turn(bits, first, channels, turned);
+impl<'w> Words<'w> {
+    #[inline]
+    fn new(words: &'w [u64], bit: usize) -> Self {
+        let mut rest = words.get(bit / BLOCK..).unwrap_or_default().iter();
+        let low = rest.next().copied().unwrap_or(0);
+        Self { rest, low, shift: bit % BLOCK }
     }
 
-    // Not for AVX-512, of which compilers make gathers here, which are slower.
-    let _avx2 = x86.avx2();
-    // SAFETY: the token proves the instructions.
-    unsafe { avx2(bits, first, channels, turned) }
+    #[inline]
+    fn next_word(&mut self) -> u64 {
+        let high = self.rest.next().copied().unwrap_or(0);
+        let word = self.low >> self.shift | high << 1 << (BLOCK - 1 - self.shift);
+        self.low = high;
+        word
+    }
 }
 
 #[cfg(test)]
@@ -413,8 +460,9 @@ mod tests {
 
     use super::*;
     use crate::Backend;
-    use crate::apply::Stores;
-    use crate::backend::Level;
+    use crate::apply::{Stores, apply};
+    use crate::cpu::Level;
+    use crate::tensor::as_uninit;
 
     /// Streams, which tensors take that tests do not have, write what stores write: from every place
     /// in a line, with and without a rest, one scale and several.
@@ -428,12 +476,14 @@ mod tests {
         let scales = vec![core::array::from_fn(|i| T::Scale::from(1 + i as u16)); STREAM / 32];
         for backend in [Backend::Avx2, Backend::Avx512].into_iter().filter(|b| b.is_available()) {
             for (offset, len, bit) in (0..34).map(|i| (i, STREAM + 5 * i - 20, 7 * i)) {
-                for factors in [Factors::One(T::Scale::from(3)), Factors::Each(&scales)] {
+                for scales in [Scales::One(T::Scale::from(3)), Scales::Each(&scales)] {
                     let [stored, streamed] = [Stores::Cached, Stores::Streamed].map(|stores| {
                         let mut y = vec![convert(9); offset + len + 1];
                         let (from, to) = (&x[offset..offset + len], &mut y[offset..offset + len]);
                         let level = Level::of(Some(backend));
-                        Tensor::To(from, to, stores).apply(level, &bits, bit, factors);
+                        let mut tensor = Tensor::To(from, as_uninit(to), stores);
+                        let runs = Runs { count: 1, len, step: 0, bit_step: 0 };
+                        apply(level, &mut tensor, &bits, bit, runs, scales);
                         y
                     });
                     assert_eq!(stored, streamed, "{backend} {offset} {len}");

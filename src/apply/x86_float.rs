@@ -9,13 +9,18 @@
 
 use core::arch::x86_64::*;
 
-use super::x86::{Vector, kernel};
-use super::{Factors, Runs, Tensor};
+use super::x86::{Kernel, Vector};
 use crate::bits;
-use crate::x86::X86;
 
-kernel!(f32_runs: f32, f32, __m256, __m512);
-kernel!(f64_runs: f64, f64, __m256d, __m512d);
+impl Kernel for f32 {
+    type Avx2 = __m256;
+    type Avx512 = __m512;
+}
+
+impl Kernel for f64 {
+    type Avx2 = __m256d;
+    type Avx512 = __m512d;
+}
 
 /// The lanes below `len`, all bits set.
 macro_rules! lanes_below {
@@ -60,7 +65,6 @@ macro_rules! avx2 {
     ) => {
         impl Vector for $vector {
             type Element = $float;
-            type Scale = $float;
             type Scales = Self;
             type Word = [__m256i; 64 / $int::BITS as usize];
             const LANES: usize = $lanes;
@@ -174,7 +178,6 @@ macro_rules! avx512 {
     ) => {
         impl Vector for $vector {
             type Element = $float;
-            type Scale = $float;
             type Scales = Self;
             type Word = u64;
             const LANES: usize = $lanes;

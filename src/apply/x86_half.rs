@@ -9,19 +9,24 @@ use core::arch::x86_64::*;
 
 use ::half::{bf16, f16};
 
-use super::x86::{Vector, kernel};
-use super::{Factors, Runs, Tensor};
+use super::x86::{Kernel, Vector};
 use crate::Element;
-use crate::x86::X86;
 
 const LANES: usize = 16;
 
-kernel!(f16_runs: f16, f32, Halves<f16>, Halves<f16>);
-kernel!(bf16_runs: bf16, f32, Halves<bf16>, Halves<bf16>);
+impl Kernel for f16 {
+    type Avx2 = Halves<Self>;
+    type Avx512 = Halves<Self>;
+}
+
+impl Kernel for bf16 {
+    type Avx2 = Halves<Self>;
+    type Avx512 = Halves<Self>;
+}
 
 /// Sixteen elements; the even ones lie in the lower half of each lane of 32 bits.
-#[derive(Clone, Copy)]
-pub(super) struct Halves<T>(__m256i, core::marker::PhantomData<T>);
+#[derive(Clone, Copy, Debug)]
+pub struct Halves<T>(__m256i, core::marker::PhantomData<T>);
 
 /// `x * scale` in `f32`, rounded to nearest even.
 pub(super) trait Scaled {
@@ -89,9 +94,9 @@ unsafe fn rounded_bf16(x: __m256i, scales: __m256) -> __m256i {
     }
 }
 
+#[allow(private_bounds, reason = "nothing outside can name it")]
 impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
     type Element = T;
-    type Scale = f32;
     type Scales = [__m256; 2];
     type Word = u64;
     const LANES: usize = LANES;

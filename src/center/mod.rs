@@ -11,7 +11,7 @@ use rand_xoshiro::Xoshiro128PlusPlus;
 
 use crate::block::Blocks;
 use crate::gap::{self, LONG, Table};
-use crate::rng::{SEGMENT, Streams};
+use crate::key::{SEGMENT, Streams};
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 pub(crate) mod x86;
@@ -58,38 +58,6 @@ impl<'a> Walker<'a> {
             (self.generator, self.center) = (generator, center);
             if end < SEGMENT {
                 return;
-            }
-            self.start_segment();
-        }
-    }
-
-    /// Lists some of the centres that [`walk`](Self::walk) would visit, counted from a position
-    /// that it returns with their number; `None` if there are no more.
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-    #[inline(always)]
-    pub(crate) fn list<const N: usize>(
-        &mut self,
-        limit: u64,
-        list: &mut [u32; N],
-    ) -> Option<(u64, usize)> {
-        loop {
-            let base = self.segment * u64::from(SEGMENT);
-            let end = limit.saturating_sub(base).min(u64::from(SEGMENT)) as u32;
-            let (mut generator, mut center) = (self.generator.clone(), self.center);
-            let mut len = 0;
-            while center < end
-                && let Some(place) = list.get_mut(len)
-            {
-                *place = center;
-                len += 1;
-                center = next(self.table, &mut generator, center + 1, SEGMENT);
-            }
-            (self.generator, self.center) = (generator, center);
-            if len > 0 {
-                return Some((base, len));
-            }
-            if end < SEGMENT {
-                return None;
             }
             self.start_segment();
         }
@@ -154,7 +122,6 @@ impl Locator {
     }
 
     /// Whether nothing takes a division.
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     pub(crate) const fn multiplies(&self) -> bool {
         let [slices, rows, columns] = &self.grid;
         slices.reciprocal != 0 && rows.reciprocal != 0 && columns.reciprocal != 0

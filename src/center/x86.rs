@@ -1,6 +1,6 @@
 //! Centres with AVX2 and AVX-512: eight or sixteen segments side by side, one in each lane.
 //!
-//! A lane draws in its segment what [`Walker`](super::Walker) would. What is lost is the rest of each lane whose segment ends
+//! A lane draws in its segment what [`Walker`] would. What is lost is the rest of each lane whose segment ends
 //! before the longest does.
 //!
 //! All functions need the instructions of their vector's level.
@@ -9,9 +9,42 @@
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
 
 use super::x86_ints::Ints;
-use super::{Divisor, LANES, Locator};
+use super::{Divisor, LANES, Locator, Walker, next};
 use crate::gap::{COLUMN_BITS, COLUMNS, LONG, Table};
-use crate::rng::{SEGMENT, Streams};
+use crate::key::{SEGMENT, Streams};
+
+impl Walker<'_> {
+    /// Lists some of the centres that [`walk`](Self::walk) would visit, counted from a position
+    /// that it returns with their number; `None` if there are no more.
+    #[inline(always)]
+    pub(crate) fn list<const N: usize>(
+        &mut self,
+        limit: u64,
+        list: &mut [u32; N],
+    ) -> Option<(u64, usize)> {
+        loop {
+            let base = self.segment * u64::from(SEGMENT);
+            let end = limit.saturating_sub(base).min(u64::from(SEGMENT)) as u32;
+            let (mut generator, mut center) = (self.generator.clone(), self.center);
+            let mut len = 0;
+            while center < end
+                && let Some(place) = list.get_mut(len)
+            {
+                *place = center;
+                len += 1;
+                center = next(self.table, &mut generator, center + 1, SEGMENT);
+            }
+            (self.generator, self.center) = (generator, center);
+            if len > 0 {
+                return Some((base, len));
+            }
+            if end < SEGMENT {
+                return None;
+            }
+            self.start_segment();
+        }
+    }
+}
 
 /// The generators of some segments that follow one another, and how far each has come.
 #[derive(Debug)]

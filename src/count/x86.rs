@@ -5,7 +5,7 @@
 use core::ops::Range;
 
 use super::scalar;
-use crate::x86::X86;
+use crate::cpu::X86;
 
 /// The number of set bits in the range.
 pub(super) fn count(x86: X86, bits: &[u64], range: Range<usize>) -> u64 {

@@ -119,7 +119,7 @@ impl fmt::Display for Error {
             Self::NoDriver => f.write_str("there is no CUDA driver: libcuda.so.1 was not found"),
             Self::NoDevice { count: 0, .. } => f.write_str("there is no CUDA device"),
             Self::NoDevice { given, count } => {
-                write!(f, "CUDA device must be below {count}, {given} was given")
+                write!(f, "CUDA device must be below {count}, got {given}")
             }
             Self::PtxTooNew => {
                 f.write_str("the CUDA driver is too old: kernels need one of CUDA 10.0 or newer")
@@ -131,14 +131,13 @@ impl fmt::Display for Error {
                 write!(f, "CUDA device has not enough free memory, {needed} bytes were asked for")
             }
             Self::Threads { limit, given } => {
-                write!(f, "threads of a block must be from 1 to {limit}, {given} were given")
+                write!(f, "threads of a block must be from 1 to {limit}, got {given}")
             }
-            Self::Tile { limit, given } => write!(
-                f,
-                "tile must be a multiple of 64 units from 64 to {limit}, {given} were given"
-            ),
+            Self::Tile { limit, given } => {
+                write!(f, "tile must be a multiple of 64 units from 64 to {limit}, got {given}")
+            }
             Self::Misaligned { needed, given } => {
-                write!(f, "device address must be a multiple of {needed}, {given:#x} was given")
+                write!(f, "device address must be a multiple of {needed}, got {given:#x}")
             }
             Self::Overlap => f.write_str("buffer that is written must not overlap another one"),
             Self::Null => f.write_str("device address must not be 0"),

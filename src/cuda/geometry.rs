@@ -1,6 +1,8 @@
 //! From a plan to the parameters of the kernels: the mask's geometry and the tensor's axes.
 
-use crate::stride::contiguous;
+use crate::plan::geometry::{Geometry, Rows, check_apart, contiguous, reach};
+use crate::plan::scale::Rule;
+use crate::shape::MAX_ELEMENTS;
 use crate::{Error, Key, Plan, Region, Scale, Sharing};
 
 use super::params::{Axis, Mask, Tensor};
@@ -23,7 +25,43 @@ pub(super) struct Change {
     pub(super) keep: bool,
 }
 
-impl Plan {
+/// A plan, and where the elements of its tensors lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tensors {
+    pub(super) plan: Plan,
+    strides: [usize; 5],
+    rows: Rows,
+    /// The elements from the first to the last.
+    pub(super) extent: usize,
+}
+
+impl Tensors {
+    /// Dense ones.
+    pub(super) fn new(plan: &Plan) -> Self {
+        let geometry = &plan.geometry;
+        let strides = geometry.strides.map(isize::unsigned_abs);
+        Self { plan: *plan, strides, rows: geometry.rows, extent: plan.elements() }
+    }
+
+    /// Views with strides of their own, of samples, channels, depth, height and width.
+    pub(super) fn with_strides(self, strides: [usize; 5]) -> Result<Self, Error> {
+        let sizes = self.plan.geometry.sizes();
+        let mut signed = [0; 5];
+        for (signed, stride) in signed.iter_mut().zip(strides) {
+            let too_large = Error::TooLarge { limit: MAX_ELEMENTS };
+            *signed = isize::try_from(stride).map_err(|_| too_large)?;
+        }
+        let Some((_, last)) = reach(&sizes, &signed, MAX_ELEMENTS)? else {
+            return Ok(Self { extent: 0, ..self });
+        };
+        check_apart(&sizes, &signed)?;
+        Ok(Self { strides, rows: Rows::new(&sizes, &signed, 0), extent: last + 1, ..self })
+    }
+
+    fn geometry(&self) -> &Geometry {
+        &self.plan.geometry
+    }
+
     /// The mask of a key, or its centres only.
     pub(super) fn device_mask(
         &self,
@@ -32,16 +70,16 @@ impl Plan {
         table: u64,
         tile: usize,
     ) -> Result<Mask, Error> {
-        let source = self.source(key)?;
-        let blocks = &self.blocks;
+        let source = self.plan.source(key)?;
+        let blocks = &self.plan.sampler.blocks;
         let positions = blocks.positions();
-        let (before, _) = blocks.spread();
+        let (before, _) = blocks.reach();
         let mut mask = Mask {
             key: source.streams.words(),
             first_position: source.first_plane.wrapping_mul(positions),
-            planes: self.mask_planes() as u64,
+            planes: self.geometry().mask_planes() as u64,
             positions,
-            plane: self.plane() as u64,
+            plane: self.geometry().plane as u64,
             map: wide(blocks.map),
             grid: wide(blocks.grid),
             block: wide(blocks.block),
@@ -68,14 +106,14 @@ impl Plan {
         change: Change,
     ) -> Tensor {
         let (rank, axes) = self.axes(order);
-        let per_sample = (self.shape.channels * self.plane()) as u64;
+        let per_sample = (self.geometry().channels * self.geometry().plane) as u64;
         Tensor {
             x,
             y,
             rank,
             axes,
-            len: self.len() as u64,
-            line: u64::from(self.is_line()),
+            len: self.plan.elements() as u64,
+            line: u64::from(self.rows.line && self.geometry().is_unshared()),
             vector: u64::from((x | y).is_multiple_of(16)),
             fill: u64::from(change.value.is_none()),
             keep: u64::from(change.keep),
@@ -88,41 +126,43 @@ impl Plan {
     /// Whether one kernel can draw the mask and apply it: every unit has one element, and
     /// neighbouring units have elements that lie near each other.
     pub(super) const fn is_fusable(&self) -> bool {
-        self.mask_planes() == self.planes() && !self.rows.channels_adjacent(self.shape.channels)
+        let geometry = &self.plan.geometry;
+        geometry.is_unshared() && !self.rows.channels_adjacent(geometry.channels)
     }
 
     /// Whether the scale follows from how much is dropped.
     pub(super) const fn is_counted(&self) -> bool {
-        matches!(self.options.scale, Scale::Tensor | Scale::Sample | Scale::Channel)
+        matches!(self.plan.rule, Rule::Counted)
     }
 
     /// The axes that have more than one index, outermost first, neighbours joined where they are
     /// one even sequence in every respect.
     fn axes(&self, order: Order) -> (u64, [Axis; 5]) {
-        let [depth, height, width] = self.blocks.map;
-        let sizes = [self.shape.samples, self.shape.channels, depth, height, width];
+        let geometry = self.geometry();
+        let sizes = geometry.sizes();
         let numbers = contiguous(&sizes, &[0, 1, 2, 3, 4]);
-        let (mask_samples, mask_channels) = match self.options.sharing {
-            Sharing::SampleChannel => (1, 1),
-            Sharing::Sample => (1, 0),
-            Sharing::Channel => (0, 1),
-            Sharing::All => (0, 0),
+        let layer = self.plan.layer();
+        let (mask_samples, mask_channels) = match layer.sharing {
+            Sharing::None => (1, 1),
+            Sharing::OverChannels => (1, 0),
+            Sharing::OverSamples => (0, 1),
+            Sharing::OverAll => (0, 0),
         };
-        let group = match self.options.scale {
-            Scale::Sample => [mask_samples, 0],
-            Scale::Channel => [mask_samples * self.mask_channels, mask_channels],
+        let group = match layer.scale {
+            Scale::PerSample => [mask_samples, 0],
+            Scale::PerMap => [mask_samples * geometry.mask_channels, mask_channels],
             _ => [0, 0],
         };
-        let plane = self.plane();
-        let units = [mask_samples * self.mask_channels * plane, mask_channels * plane];
+        let plane = geometry.plane;
+        let units = [mask_samples * geometry.mask_channels * plane, mask_channels * plane];
         let mut axes = [Axis::default(); 5];
         for (i, axis) in axes.iter_mut().enumerate() {
             let map = i >= 2;
             *axis = Axis {
                 size: sizes[i] as u64,
-                element: self.shape.strides[i] as u64,
-                unit: if map { numbers[i] } else { units[i] } as u64,
-                position: if map { numbers[i] } else { 0 } as u64,
+                element: self.strides[i] as u64,
+                unit: if map { numbers[i] as u64 } else { units[i] as u64 },
+                position: if map { numbers[i] as u64 } else { 0 },
                 group: if map { 0 } else { group[i] } as u64,
                 number: numbers[i] as u64,
             };
@@ -177,9 +217,9 @@ mod tests {
     use crate::{DropBlock, Shape};
 
     /// Walks the axes and returns the numbers of each element, in the order of the walk.
-    fn walk(plan: &Plan, order: Order) -> alloc::vec::Vec<[u64; 5]> {
-        let (rank, axes) = plan.axes(order);
-        (0..plan.len() as u64)
+    fn walk(tensors: &Tensors, order: Order) -> alloc::vec::Vec<[u64; 5]> {
+        let (rank, axes) = tensors.axes(order);
+        (0..tensors.plan.elements() as u64)
             .map(|mut rest| {
                 let mut at = [0; 5];
                 for axis in axes[..rank as usize].iter().rev() {
@@ -194,24 +234,24 @@ mod tests {
     }
 
     /// The same by the definitions, in the order of the units of an unshared mask.
-    fn literal(plan: &Plan) -> alloc::vec::Vec<[u64; 5]> {
-        let [sample, channel, slice, row, step] = plan.shape.strides;
-        let [depth, height, width] = plan.blocks.map;
-        let (samples, channels) = (plan.shape.samples, plan.shape.channels);
+    fn literal(tensors: &Tensors) -> alloc::vec::Vec<[u64; 5]> {
+        let geometry = tensors.geometry();
+        let [sample, channel, slice, row, step] = tensors.strides;
+        let [samples, channels, depth, height, width] = geometry.sizes();
         let mut all = alloc::vec![];
         for (n, c) in (0..samples).flat_map(|n| (0..channels).map(move |c| (n, c))) {
-            let mask_plane = (n % plan.mask_samples) * plan.mask_channels + c % plan.mask_channels;
-            for position in 0..plan.plane() {
+            let mask_plane = geometry.mask_plane(n, c);
+            for position in 0..geometry.plane {
                 let (w, h, d) =
                     (position % width, position / width % height, position / width / height);
                 assert!(d < depth);
                 all.push(
                     [
                         n * sample + c * channel + d * slice + h * row + w * step,
-                        mask_plane * plan.plane() + position,
+                        mask_plane * geometry.plane + position,
                         position,
-                        mask_plane / plan.group_planes(),
-                        (n * channels + c) * plan.plane() + position,
+                        mask_plane / geometry.group_planes,
+                        (n * channels + c) * geometry.plane + position,
                     ]
                     .map(|number| number as u64),
                 );
@@ -230,19 +270,25 @@ mod tests {
             Shape::nhwc(1, 5, 7, 4),
             Shape::ncdhw(2, 3, 2, 5, 7),
             Shape::ndhwc(2, 2, 5, 7, 3),
-            Shape::nchw(2, 3, 5, 7).with_strides([240, 80, 0, 16, 2]),
-            Shape::nchw(2, 3, 5, 7).with_strides([7, 14, 0, 42, 1]),
         ];
-        for sharing in [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All] {
-            for scale in [Scale::Tensor, Scale::Sample, Scale::Channel, Scale::PerPosition] {
-                for shape in shapes {
+        let nchw = Shape::nchw(2, 3, 5, 7);
+        let shapes = shapes
+            .map(|shape| (shape, None))
+            .into_iter()
+            .chain([(nchw, Some([240, 80, 0, 16, 2])), (nchw, Some([7, 14, 0, 42, 1]))]);
+        for &sharing in Sharing::ALL {
+            for &scale in Scale::ALL {
+                for (shape, strides) in shapes.clone() {
                     let layer = DropBlock::new(2, 0.1)?.with_sharing(sharing).with_scale(scale);
-                    let plan = layer.plan(shape)?;
-                    let mut expected = literal(&plan);
-                    assert_eq!(walk(&plan, Order::Units), expected, "{layer:?} {shape:?}");
+                    let mut tensors = Tensors::new(&layer.plan(shape)?);
+                    if let Some(strides) = strides {
+                        tensors = tensors.with_strides(strides)?;
+                    }
+                    let mut expected = literal(&tensors);
+                    assert_eq!(walk(&tensors, Order::Units), expected, "{layer:?} {shape:?}");
                     // In memory order the elements rise.
                     expected.sort_unstable();
-                    assert_eq!(walk(&plan, Order::Memory), expected, "{layer:?} {shape:?}");
+                    assert_eq!(walk(&tensors, Order::Memory), expected, "{layer:?} {shape:?}");
                 }
             }
         }
@@ -252,10 +298,10 @@ mod tests {
     #[test]
     fn a_contiguous_tensor_has_one_axis_for_maps() -> Result<(), Error> {
         let layer = DropBlock::new(2, 0.1)?;
-        let plan = layer.plan(Shape::nchw(2, 3, 5, 7))?;
+        let tensors = Tensors::new(&layer.plan(Shape::nchw(2, 3, 5, 7))?);
         // Positions begin anew in each map, so that scales of positions have an axis for maps.
-        assert_eq!(plan.axes(Order::Units).0, 2);
-        assert_eq!(plan.axes(Order::Memory).0, 2);
+        assert_eq!(tensors.axes(Order::Units).0, 2);
+        assert_eq!(tensors.axes(Order::Memory).0, 2);
         Ok(())
     }
 }

@@ -4,9 +4,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::mem::size_of;
 
-use crate::{Dropped, Plan, Scale, bits};
+use crate::plan::scale::Rule;
+use crate::{DropCount, Plan, bits};
 
 use super::driver::Region;
+use super::geometry::Tensors;
 use super::launch::Cut;
 use super::params::{Kind, Scales};
 use super::{Buffer, Error, Slice, Stream};
@@ -19,7 +21,7 @@ const MAX_GROUP: u64 = 1 << 53;
 /// It holds a copy of the plan and, on the device, what [`device_bytes`](Self::device_bytes) says:
 /// the 4 KiB table of the plan; a mask, if the pass needs one between two kernels; the counts of
 /// the scale groups, if the scale follows from them; the scales of all positions of the map in
-/// `f32` and `f64` under [`Scale::PerPosition`].
+/// `f32` and `f64` under [`Scale::PerPosition`](crate::Scale::PerPosition).
 ///
 /// Operations check their arguments, enqueue their kernels and return: they neither take memory nor
 /// wait. On an error of the arguments nothing has been enqueued. Errors of the work itself show
@@ -38,22 +40,22 @@ const MAX_GROUP: u64 = 1 << 53;
 /// let device = Device::new(0)?;
 /// let stream = device.stream()?;
 /// let mut layer = Layer::new(&plan, &stream)?;
-/// let mut x = device.upload(&vec![1.0_f32; plan.len()])?;
-/// let mut dy = device.upload(&vec![1.0_f32; plan.len()])?;
+/// let mut x = device.upload(&vec![1.0_f32; plan.elements()])?;
+/// let mut dy = device.upload(&vec![1.0_f32; plan.elements()])?;
 /// let mut counts = device.zeros::<u64>(plan.groups())?;
 ///
-/// let key = Key::new(2024).step(17).layer(3);
+/// let key = Key::new(2024).with_step(17).with_layer(3);
 /// layer.forward_in_place(key, x.slice_mut(), Some(counts.slice_mut()))?;
 /// layer.backward_in_place(key, Some(counts.slice()), dy.slice_mut())?;
 ///
-/// let mut y = vec![0.0; plan.len()];
+/// let mut y = vec![0.0; plan.elements()];
 /// stream.download(x.slice(), &mut y)?;
-/// println!("{:.3} of it is dropped", layer.dropped(counts.slice())?.fraction());
+/// println!("{:.3} of it is dropped", layer.drop_count(counts.slice())?.fraction());
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Layer {
-    pub(super) plan: Plan,
+    pub(super) tensors: Tensors,
     pub(super) stream: Stream,
     pub(super) cut: Cut,
     table: Buffer<u32>,
@@ -73,31 +75,29 @@ impl Layer {
     /// [`Error::OutOfMemory`], [`Error::Driver`].
     pub fn new(plan: &Plan, stream: &Stream) -> Result<Self, Error> {
         let device = stream.device();
-        let counted = plan.is_counted();
-        let group_units = (plan.group_planes() * plan.plane()) as u64;
+        let tensors = Tensors::new(plan);
+        let counted = tensors.is_counted();
+        let group_units = plan.geometry.group_units() as u64;
         if counted && group_units >= MAX_GROUP {
             return Err(Error::TooLarge { limit: MAX_GROUP, given: group_units });
         }
-        let mask = if counted || !plan.is_fusable() { plan.mask_len() } else { 0 };
+        let mask = if counted || !tensors.is_fusable() { plan.mask_words() } else { 0 };
         let counts = if counted { plan.groups() } else { 0 };
-        let positions = if plan.options.scale == Scale::PerPosition && !plan.is_empty() {
-            plan.plane()
-        } else {
-            0
-        };
+        let by_position = matches!(plan.rule, Rule::PerPosition) && plan.elements() > 0;
+        let positions = if by_position { plan.geometry.plane } else { 0 };
         let (mut scales_f32, mut scales_f64): (Vec<f32>, Vec<f64>) =
             (vec![0.0; positions], vec![0.0; positions]);
         for (i, scales) in scales_f32.chunks_mut(bits::WORD_BITS).enumerate() {
-            plan.position_scales::<f32>(i * bits::WORD_BITS, scales);
+            plan.sampler.position_scales(i * bits::WORD_BITS, scales);
         }
         for (i, scales) in scales_f64.chunks_mut(bits::WORD_BITS).enumerate() {
-            plan.position_scales::<f64>(i * bits::WORD_BITS, scales);
+            plan.sampler.position_scales(i * bits::WORD_BITS, scales);
         }
         Ok(Self {
-            plan: *plan,
+            tensors,
             stream: stream.clone(),
             cut: Cut::new(stream),
-            table: device.upload(&plan.table)?,
+            table: device.upload(&plan.sampler.table)?,
             mask: device.zeros(mask)?,
             counts: device.zeros(counts)?,
             scales_f32: device.upload(&scales_f32)?,
@@ -129,11 +129,34 @@ impl Layer {
         Ok(self)
     }
 
+    /// Makes the tensors of all operations views with strides of their own: of samples, channels,
+    /// depth, height and width, in elements. Buffers then hold [`extent`](Self::extent) elements
+    /// from the view's first on; those that are not part of the view are neither read nor written.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::TooLarge`], [`crate::Error::Stride`] if two units could share an element;
+    /// [`Error::OutOfMemory`], [`Error::Driver`].
+    pub fn with_strides(mut self, strides: [usize; 5]) -> Result<Self, Error> {
+        self.tensors = self.tensors.with_strides(strides)?;
+        if !self.tensors.is_fusable() && self.mask.is_empty() {
+            self.mask = self.stream.device().zeros(self.plan().mask_words())?;
+        }
+        Ok(self)
+    }
+
     /// Returns the plan.
     #[inline]
     #[must_use]
     pub const fn plan(&self) -> &Plan {
-        &self.plan
+        &self.tensors.plan
+    }
+
+    /// Returns the number of elements of a tensor's buffer: from the first to the last.
+    #[inline]
+    #[must_use]
+    pub const fn extent(&self) -> usize {
+        self.tensors.extent
     }
 
     /// Returns the stream.
@@ -165,10 +188,10 @@ impl Layer {
     /// # let plan = DropBlock::new(7, 0.1)?.plan(Shape::nchw(32, 256, 14, 14))?;
     /// # let device = Device::new(0)?;
     /// # let mut layer = Layer::new(&plan, &device.stream()?)?;
-    /// let mut x = device.zeros::<i8>(plan.len())?;
+    /// let mut x = device.zeros::<i8>(plan.elements())?;
     /// let mut counts = device.zeros::<u64>(plan.groups())?;
     /// layer.drop_only(Key::new(1), x.slice_mut(), 3, Some(counts.slice_mut()))?;
-    /// let scale = plan.scale::<f32>(&layer.dropped(counts.slice())?);
+    /// let scale = plan.scale::<f32>(layer.drop_count(counts.slice())?);
     /// # let _ = scale;
     /// # Ok::<(), Error>(())
     /// ```
@@ -177,11 +200,11 @@ impl Layer {
     ///
     /// [`crate::Error::Length`], [`Error::Null`], [`Error::Misaligned`], [`Error::OtherDevice`],
     /// [`Error::Driver`], also for work that failed.
-    pub fn dropped(&self, counts: Slice<'_, u64>) -> Result<Dropped, Error> {
+    pub fn drop_count(&self, counts: Slice<'_, u64>) -> Result<DropCount, Error> {
         self.check_counts(counts.region(), counts.len())?;
         let mut host = vec![0; counts.len()];
         self.stream.download(counts, &mut host)?;
-        Ok(Dropped { count: host.iter().sum(), of: self.plan.units() as u64 })
+        Ok(self.plan().count_of(host.iter().sum()))
     }
 
     pub(super) fn table(&self) -> u64 {
@@ -200,12 +223,13 @@ impl Layer {
 
     /// The scales where they do not follow from counts.
     pub(super) fn known_scales(&self, kind: Kind) -> Scales {
-        let nothing = Dropped { count: 0, of: self.plan.units() as u64 };
-        match (self.plan.options.scale, kind) {
-            (Scale::PerPosition, Kind::F64) => Scales::by_position(self.scales_f64.address()),
-            (Scale::PerPosition, _) => Scales::by_position(self.scales_f32.address()),
-            (_, Kind::F64) => Scales::factor(self.plan.scale::<f64>(&nothing)),
-            _ => Scales::factor(f64::from(self.plan.scale::<f32>(&nothing))),
+        let plan = self.plan();
+        let nothing = plan.count_of(0);
+        match (plan.rule, kind) {
+            (Rule::PerPosition, Kind::F64) => Scales::by_position(self.scales_f64.address()),
+            (Rule::PerPosition, _) => Scales::by_position(self.scales_f32.address()),
+            (_, Kind::F64) => Scales::factor(plan.scale::<f64>(nothing)),
+            _ => Scales::factor(f64::from(plan.scale::<f32>(nothing))),
         }
     }
 }

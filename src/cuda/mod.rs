@@ -8,9 +8,9 @@
 //! let device = Device::new(0)?;
 //! let stream = device.stream()?;
 //! let mut layer = Layer::new(&plan, &stream)?;                  // takes its memory once
-//! let mut x = device.upload(&vec![1.0_f32; plan.len()])?;
-//! layer.forward_in_place(Key::new(2024).step(17), x.slice_mut(), None)?;   // only enqueues
-//! let mut y = vec![0.0; plan.len()];
+//! let mut x = device.upload(&vec![1.0_f32; plan.elements()])?;
+//! layer.forward_in_place(Key::new(2024).with_step(17), x.slice_mut(), None)?;   // only enqueues
+//! let mut y = vec![0.0; plan.elements()];
 //! stream.download(x.slice(), &mut y)?;                          // waits
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```

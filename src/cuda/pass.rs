@@ -23,14 +23,14 @@ struct Pair<'a> {
 impl Layer {
     /// Writes the centres: stage 1. [`count`](Self::count) says how many there are.
     ///
-    /// * `centers`: [`Plan::mask_len`](crate::Plan::mask_len) words or more, mask layout; the bit
+    /// * `centers`: [`Plan::mask_words`](crate::Plan::mask_words) words or more, mask layout; the bit
     ///   of each block's centre is set, all others of these words are cleared.
     ///
     /// # Errors
     ///
     /// [`crate::Error::Length`], [`crate::Error::FirstSample`]; [`Error::Null`],
     /// [`Error::Misaligned`], [`Error::OtherDevice`]; [`Error::Driver`].
-    pub fn centers(&self, key: Key, centers: SliceMut<'_, u64>) -> Result<(), Error> {
+    pub fn draw_centers(&self, key: Key, centers: SliceMut<'_, u64>) -> Result<(), Error> {
         let words = self.check_mask(centers.region(), centers.len())?;
         let mask = self.mask_of(key, true)?;
         self.generate(mask, words, None)
@@ -38,15 +38,15 @@ impl Layer {
 
     /// Writes the mask: stages 1 and 2.
     ///
-    /// * `mask`: [`Plan::mask_len`](crate::Plan::mask_len) words or more, as
-    ///   [`Plan::mask`](crate::Plan::mask) writes them.
+    /// * `mask`: [`Plan::mask_words`](crate::Plan::mask_words) words or more, as
+    ///   [`Plan::draw`](crate::Plan::draw) writes them.
     /// * `counts`: [`Plan::groups`](crate::Plan::groups) words; the number of dropped units of
     ///   each scale group.
     ///
     /// # Errors
     ///
-    /// Those of [`centers`](Self::centers), and [`Error::Overlap`].
-    pub fn mask(
+    /// Those of [`draw_centers`](Self::draw_centers), and [`Error::Overlap`].
+    pub fn draw(
         &self,
         key: Key,
         mask: SliceMut<'_, u64>,
@@ -57,7 +57,7 @@ impl Layer {
         apart(counts, &[words])?;
         let mask = self.mask_of(key, false)?;
         self.clear(counts)?;
-        if self.plan.drops_nothing() {
+        if self.plan().drops_nothing() {
             return self.clear(Some(words));
         }
         self.generate(mask, words, counts)
@@ -66,7 +66,7 @@ impl Layer {
     /// Expands centres to the mask of their blocks: stage 2. Blocks of centres that lie outside the
     /// valid region are clipped at the border.
     ///
-    /// * `centers`, `mask`: [`Plan::mask_len`](crate::Plan::mask_len) words or more, mask layout.
+    /// * `centers`, `mask`: [`Plan::mask_words`](crate::Plan::mask_words) words or more, mask layout.
     ///   They must not overlap. Bits past the last unit are not read, and cleared in `mask`.
     ///
     /// # Errors
@@ -78,14 +78,14 @@ impl Layer {
         let destination = self.check_mask(mask.region(), mask.len())?;
         check_apart(source, destination)?;
         let mut mask = self.mask_of(Key::new(0), false)?;
-        mask.before = wide(self.plan.blocks.before);
+        mask.before = wide(self.plan().sampler.blocks.before);
         let (source, destination) = (source.address(), destination.address());
-        self.launch(&Call::DilateBits { source, destination, mask }, self.plan.units())
+        self.launch(&Call::DilateBits { source, destination, mask }, self.plan().units())
     }
 
     /// Counts the dropped units of each scale group of a mask.
     ///
-    /// * `mask`: [`Plan::mask_len`](crate::Plan::mask_len) words or more.
+    /// * `mask`: [`Plan::mask_words`](crate::Plan::mask_words) words or more.
     /// * `counts`: [`Plan::groups`](crate::Plan::groups) words.
     ///
     /// # Errors
@@ -99,20 +99,20 @@ impl Layer {
         let call = Call::Count {
             words: words.address(),
             counts: counts.address(),
-            planes: self.plan.mask_planes() as u64,
-            plane: self.plan.plane() as u64,
-            group_planes: self.plan.group_planes() as u64,
+            planes: self.plan().geometry.mask_planes() as u64,
+            plane: self.plan().geometry.plane as u64,
+            group_planes: self.plan().geometry.group_planes as u64,
         };
-        self.launch(&call, self.plan.units())
+        self.launch(&call, self.plan().units())
     }
 
     /// Forward pass from `x` to `y`. See [`Plan::forward`](crate::Plan::forward).
     ///
-    /// * `x`, `y`: [`Plan::extent`](crate::Plan::extent) elements in the plan's layout. They may
+    /// * `x`, `y`: [`extent`](Self::extent) elements in the plan's layout. They may
     ///   begin at the same address, but must not overlap otherwise. Elements between those of a
     ///   view are neither read nor written.
     /// * `counts`: `Some` of [`Plan::groups`](crate::Plan::groups) words, for the backward pass and
-    ///   [`dropped`](Self::dropped); or `None`.
+    ///   [`drop_count`](Self::drop_count); or `None`.
     ///
     /// One kernel does it all where the scale is known beforehand, each unit has one element and
     /// channels are not last; otherwise one draws the mask and one applies it.
@@ -152,7 +152,7 @@ impl Layer {
     ///
     /// * `key`: the key of the forward pass.
     /// * `counts`: [`Plan::groups`](crate::Plan::groups) words as the forward pass wrote them. They
-    ///   are needed for [`Scale::Tensor`](crate::Scale::Tensor), `Sample` and `Channel`, and not
+    ///   are needed for [`Scale::PerTensor`](crate::Scale::PerTensor), `PerSample` and `PerMap`, and not
     ///   read otherwise. Other numbers give other scales.
     /// * `dy`, `dx`: as `x` and `y` of [`forward`](Self::forward).
     ///
@@ -186,9 +186,9 @@ impl Layer {
     }
 
     /// Applies a mask: stage 3, forward as well as backward. Dropped units become 0. See
-    /// [`Plan::apply`](crate::Plan::apply).
+    /// [`Mask::backward`](crate::Mask::backward).
     ///
-    /// * `mask`: [`Plan::mask_len`](crate::Plan::mask_len) words or more.
+    /// * `mask`: [`Plan::mask_words`](crate::Plan::mask_words) words or more.
     /// * `counts`: those of the mask, as for [`backward`](Self::backward).
     /// * `x`, `y`: as for [`forward`](Self::forward).
     ///
@@ -225,7 +225,7 @@ impl Layer {
     /// Drops without scaling: writes `zero` to dropped units and leaves the others as they are. See
     /// [`Plan::drop_only`](crate::Plan::drop_only).
     ///
-    /// * `x`: [`Plan::extent`](crate::Plan::extent) elements of 1, 2, 4 or 8 bytes.
+    /// * `x`: [`extent`](Self::extent) elements of 1, 2, 4 or 8 bytes.
     /// * `counts`: as for [`forward`](Self::forward).
     ///
     /// # Errors
@@ -244,29 +244,29 @@ impl Layer {
         apart(counts, &[region])?;
         let mask = self.mask_of(key, false)?;
         self.clear(counts)?;
-        if self.plan.drops_nothing() {
+        if self.plan().drops_nothing() {
             return Ok(());
         }
         let change = Change { value: Some(bits_of(&zero)), keep: true };
         let at = (region.address(), region.address());
-        let group_planes = self.plan.group_planes() as u64;
-        if self.plan.is_fusable() {
-            let tensor = self.plan.device_tensor(key, Order::Units, at, change);
+        let group_planes = self.plan().geometry.group_planes as u64;
+        if self.tensors.is_fusable() {
+            let tensor = self.tensors.device_tensor(key, Order::Units, at, change);
             let (scales, counts) = (Scales::factor(1.0), address(counts));
             let call = Call::FusedDrop { width, mask, scales, tensor, counts, group_planes };
-            return self.launch(&call, self.plan.units());
+            return self.launch(&call, self.plan().units());
         }
         self.generate(mask, self.own_mask(), counts)?;
-        let tensor = self.plan.device_tensor(key, Order::Memory, at, change);
+        let tensor = self.tensors.device_tensor(key, Order::Memory, at, change);
         let words = self.own_mask().address();
-        self.launch(&Call::Drop { width, words, tensor }, self.plan.len())
+        self.launch(&Call::Drop { width, words, tensor }, self.plan().elements())
     }
 
     /// Writes `value` to the units that a mask drops and leaves the others as they are. See
-    /// [`Plan::fill_dropped`](crate::Plan::fill_dropped).
+    /// [`Mask::drop_only`](crate::Mask::drop_only).
     ///
-    /// * `mask`: [`Plan::mask_len`](crate::Plan::mask_len) words or more.
-    /// * `x`: [`Plan::extent`](crate::Plan::extent) elements of 1, 2, 4 or 8 bytes.
+    /// * `mask`: [`Plan::mask_words`](crate::Plan::mask_words) words or more.
+    /// * `x`: [`extent`](Self::extent) elements of 1, 2, 4 or 8 bytes.
     ///
     /// # Errors
     ///
@@ -284,15 +284,15 @@ impl Layer {
         check_apart(words, region)?;
         let change = Change { value: Some(bits_of(&value)), keep: true };
         let at = (region.address(), region.address());
-        let tensor = self.plan.device_tensor(Key::new(0), Order::Memory, at, change);
-        self.launch(&Call::Drop { width, words: words.address(), tensor }, self.plan.len())
+        let tensor = self.tensors.device_tensor(Key::new(0), Order::Memory, at, change);
+        self.launch(&Call::Drop { width, words: words.address(), tensor }, self.plan().elements())
     }
 
     /// Writes the noise of a key to the units that a mask drops and leaves the others as they are.
-    /// See [`Plan::fill_noise`](crate::Plan::fill_noise).
+    /// It is what [`Mask::forward`](crate::Mask::forward) does after the mask is applied.
     ///
-    /// * `mask`: [`Plan::mask_len`](crate::Plan::mask_len) words or more.
-    /// * `x`: [`Plan::extent`](crate::Plan::extent) elements in the plan's layout.
+    /// * `mask`: [`Plan::mask_words`](crate::Plan::mask_words) words or more.
+    /// * `x`: [`extent`](Self::extent) elements in the plan's layout.
     ///
     /// # Errors
     ///
@@ -306,7 +306,7 @@ impl Layer {
         let pair = self.check_in_place(&x)?;
         let words = self.check_mask(mask.region(), mask.len())?;
         check_apart(words, pair.y)?;
-        self.plan.source(key)?;
+        self.plan().source(key)?;
         let change = Change { value: None, keep: true };
         self.apply_words(key, words, Scales::factor(1.0), pair, change)
     }
@@ -320,10 +320,10 @@ impl Layer {
         let counts = self.check_counts_mut(counts)?;
         apart(counts, &[pair.x, pair.y])?;
         let mask = self.mask_of(key, false)?;
-        let counted = self.plan.is_counted() && !self.plan.drops_nothing();
+        let counted = self.tensors.is_counted() && !self.plan().drops_nothing();
         let counts = counts.or(counted.then(|| self.own_counts()));
         self.clear(counts)?;
-        let noise = self.plan.options.fill == Fill::Noise;
+        let noise = self.plan().layer().fill == Fill::Noise;
         let change = Change { value: (!noise).then_some(0), keep: false };
         if !counted {
             return self.known_pass(key, mask, pair, counts, change);
@@ -342,7 +342,7 @@ impl Layer {
         let counts = self.check_known_counts(counts, pair.y)?;
         let mask = self.mask_of(key, false)?;
         let change = Change { value: Some(0), keep: false };
-        if !self.plan.is_counted() || self.plan.drops_nothing() {
+        if !self.tensors.is_counted() || self.plan().drops_nothing() {
             return self.known_pass(key, mask, pair, None, change);
         }
         self.draw_and_apply(key, mask, self.counted_scales(counts), pair, None, change)
@@ -357,7 +357,7 @@ impl Layer {
         let words = self.check_mask(mask.region(), mask.len())?;
         let counts = self.check_known_counts(counts, pair.y)?;
         check_apart(words, pair.y)?;
-        let scales = if self.plan.is_counted() {
+        let scales = if self.tensors.is_counted() {
             self.counted_scales(counts)
         } else {
             self.known_scales(pair.kind)
@@ -377,12 +377,12 @@ impl Layer {
     ) -> Result<(), Error> {
         let scales = self.known_scales(pair.kind);
         // Where nothing is dropped the scales of all positions are 1 as well.
-        if self.plan.drops_nothing() && scales.factor == 1.0 {
+        if self.plan().drops_nothing() && scales.factor == 1.0 {
             if pair.x.address() == pair.y.address() {
                 return Ok(());
             }
             // Between the elements of a view nothing may be touched.
-            if self.plan.extent() == self.plan.len() {
+            if self.extent() == self.plan().elements() {
                 return self.stream.inner().copy(pair.x, pair.y);
             }
         }
@@ -399,7 +399,7 @@ impl Layer {
         counts: Option<Region<'_>>,
         change: Change,
     ) -> Result<(), Error> {
-        if !self.plan.is_fusable() {
+        if !self.tensors.is_fusable() {
             let words = self.own_mask();
             self.generate(mask, words, counts)?;
             return self.apply_words(key, words, scales, pair, change);
@@ -409,11 +409,11 @@ impl Layer {
             kind: pair.kind,
             mask,
             scales,
-            tensor: self.plan.device_tensor(key, Order::Units, at, change),
+            tensor: self.tensors.device_tensor(key, Order::Units, at, change),
             counts: address(counts),
-            group_planes: self.plan.group_planes() as u64,
+            group_planes: self.plan().geometry.group_planes as u64,
         };
-        self.launch(&call, self.plan.units())
+        self.launch(&call, self.plan().units())
     }
 
     fn apply_words(
@@ -425,9 +425,9 @@ impl Layer {
         change: Change,
     ) -> Result<(), Error> {
         let at = (pair.x.address(), pair.y.address());
-        let tensor = self.plan.device_tensor(key, Order::Memory, at, change);
+        let tensor = self.tensors.device_tensor(key, Order::Memory, at, change);
         let call = Call::Apply { kind: pair.kind, words: words.address(), scales, tensor };
-        self.launch(&call, self.plan.len())
+        self.launch(&call, self.plan().elements())
     }
 
     /// Writes a mask and adds to the counts, which have been cleared.
@@ -441,18 +441,18 @@ impl Layer {
             mask,
             words: words.address(),
             counts: address(counts),
-            group_planes: self.plan.group_planes() as u64,
+            group_planes: self.plan().geometry.group_planes as u64,
         };
-        self.launch(&call, self.plan.units())
+        self.launch(&call, self.plan().units())
     }
 
     fn mask_of(&self, key: Key, centers: bool) -> Result<Mask, Error> {
-        let tile = self.cut.tile(&self.stream, self.plan.units());
-        Ok(self.plan.device_mask(key, centers, self.table(), tile)?)
+        let tile = self.cut.tile(&self.stream, self.plan().units());
+        Ok(self.tensors.device_mask(key, centers, self.table(), tile)?)
     }
 
     fn counted_scales(&self, counts: Option<Region<'_>>) -> Scales {
-        let group_units = self.plan.group_planes() * self.plan.plane();
+        let group_units = self.plan().geometry.group_units();
         Scales::counted(address(counts), group_units as u64)
     }
 
@@ -476,7 +476,10 @@ impl Layer {
         region: Region<'r>,
         len: usize,
     ) -> Result<Region<'r>, Error> {
-        self.plan.check_tensor(buffer, len)?;
+        let needed = self.extent();
+        if len != needed {
+            return Err(crate::Error::Length { buffer, needed, given: len }.into());
+        }
         check(region, size_of::<T>(), self.device())?;
         Ok(region)
     }
@@ -501,7 +504,7 @@ impl Layer {
 
     /// Returns the words that the plan's mask takes.
     fn check_mask<'r>(&self, region: Region<'r>, given: usize) -> Result<Region<'r>, Error> {
-        let needed = self.plan.mask_len();
+        let needed = self.plan().mask_words();
         let part = region.part(0, needed.saturating_mul(size_of::<u64>()));
         let Some(part) = part.filter(|_| given >= needed) else {
             return Err(crate::Error::Length { buffer: Buffer::Mask, needed, given }.into());
@@ -515,7 +518,7 @@ impl Layer {
         region: Region<'r>,
         given: usize,
     ) -> Result<Region<'r>, Error> {
-        let needed = self.plan.groups();
+        let needed = self.plan().groups();
         if given != needed {
             return Err(crate::Error::Length { buffer: Buffer::Counts, needed, given }.into());
         }
@@ -537,7 +540,7 @@ impl Layer {
         written: Region<'_>,
     ) -> Result<Option<Region<'r>>, Error> {
         let Some(counts) = counts else {
-            return if self.plan.is_counted() { Err(Error::Counts) } else { Ok(None) };
+            return if self.tensors.is_counted() { Err(Error::Counts) } else { Ok(None) };
         };
         let counts = self.check_counts(counts.region(), counts.len())?;
         check_apart(counts, written)?;

@@ -8,7 +8,7 @@ use super::beside::{LEAST, maxima};
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use super::x86;
 use super::{Axis, Dilation, TILE_BYTES, WIDTH, simd, spread_bytes};
-use crate::backend::Level;
+use crate::cpu::Level;
 
 /// The bytes of a map that repay it: those of a second cache. Smaller maps stay there when they are
 /// passed over once more, with fewer loads (`dilate bytes` of the bench `floor`).

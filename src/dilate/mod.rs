@@ -16,8 +16,8 @@
 use core::ops::Range;
 
 use self::beside::Beside;
-use crate::backend::Level;
 use crate::block::reach;
+use crate::cpu::Level;
 use crate::error::Buffer;
 use crate::{Alignment, Backend, BlockSize, Error, Map, bits};
 

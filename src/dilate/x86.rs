@@ -8,7 +8,7 @@ use core::ops::Range;
 use super::beside::{self, Beside, ROOM};
 use super::{Axis, bytes, columns, line, scalar, words};
 use crate::bits::{Span, WORD_BITS};
-use crate::x86::X86;
+use crate::cpu::X86;
 
 /// The same function compiled for each level.
 macro_rules! levels {

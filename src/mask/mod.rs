@@ -5,124 +5,140 @@
 
 use core::ops::Range;
 
-use crate::backend::Level;
+use rand_core::Rng;
+
 use crate::bits;
 use crate::block::{Blocks, Region};
-use crate::center::{Cell, Locator, Walker};
+use crate::center::{Cell, Locator, Walker, next};
 use crate::count::count;
+use crate::cpu::{Level, on_x86};
 use crate::dilate::{Dilation, spread_bits_up};
-use crate::gap::Table;
-use crate::rng::{SEGMENT, Streams};
+use crate::gamma::{self, Gamma};
+use crate::gap::{self, Table};
+use crate::key::{SEGMENT, Streams};
+use crate::{DropBlock, Error, Map};
 
-mod recipe;
+mod method;
 mod tile;
+mod window;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
 
-use recipe::Method;
-pub(crate) use recipe::Recipe;
-pub(crate) use tile::{CHUNK, ignore};
+use method::{Method, Recipe};
+pub(crate) use tile::CHUNK;
 
-/// Everything that decides the bits of a mask, but the plane.
+/// What decides the bits of a mask for every key: the blocks, and gamma as a table of gaps. The
+/// recipe decides only how fast they come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sampler {
+    pub(crate) blocks: Blocks,
+    /// The gamma that the table realises, in units of 2^-63.
+    pub(crate) gamma: u64,
+    recipe: Recipe,
+    pub(crate) table: Table,
+}
+
+impl Sampler {
+    pub(crate) const fn new(layer: &DropBlock, map: &Map) -> Result<Self, Error> {
+        let blocks = match Blocks::new(map, &layer.block_size, layer.alignment, layer.region) {
+            Ok(blocks) => blocks,
+            Err(error) => return Err(error),
+        };
+        // No branch after the table is built, so that compilers need no copy of it.
+        let mut gamma = match layer.gamma {
+            _ if !layer.training => 0,
+            Gamma::Paper { scale } => {
+                gamma::paper(&blocks, blocks.positions(), layer.drop_prob, scale)
+            }
+            Gamma::PaperValid { scale } => {
+                gamma::paper(&blocks, blocks.valid_positions(), layer.drop_prob, scale)
+            }
+            Gamma::Exact => gamma::exact(&blocks, gamma::from_f64(layer.drop_prob)),
+            Gamma::Raw(gamma) => gamma::from_f64(gamma),
+        };
+        let table = gap::build(&mut gamma);
+        let recipe = Recipe::new(&blocks, gamma::to_f64(gamma));
+        Ok(Self { blocks, gamma, recipe, table })
+    }
+
+    pub(crate) const fn plane_bits(&self) -> usize {
+        self.blocks.units() as usize
+    }
+}
+
+/// A sampler with a key: everything that decides the bits of a mask, but the plane.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source<'a> {
-    pub(crate) blocks: &'a Blocks,
-    pub(crate) table: &'a Table,
+    pub(crate) sampler: &'a Sampler,
     pub(crate) streams: Streams,
     /// The plane of the whole batch with which plane 0 of the mask begins.
     pub(crate) first_plane: u64,
-    pub(crate) recipe: &'a Recipe,
-    pub(crate) method: Method,
     pub(crate) level: Level,
 }
 
 impl<'a> Source<'a> {
     fn plane_bits(&self) -> usize {
-        self.blocks.units() as usize
+        self.sampler.plane_bits()
+    }
+
+    fn method(&self) -> Method {
+        self.sampler.recipe.method(self.level)
     }
 
     /// The number of the first position of a plane.
     pub(crate) fn position(&self, plane: usize) -> u64 {
-        (self.first_plane + plane as u64) * self.blocks.positions()
+        (self.first_plane + plane as u64) * self.sampler.blocks.positions()
     }
 
-    pub(crate) fn walker(&self, start: u64) -> Walker<'a> {
-        Walker::new(self.table, self.streams, start)
+    /// The source of the planes from this one on.
+    pub(crate) fn skip(&self, planes: usize) -> Self {
+        Self { first_plane: self.first_plane + planes as u64, ..*self }
     }
 
-    /// Fills whole planes and visits blocks, in order, as [`fill`](Self::fill) does.
-    fn fill_planes(
-        &self,
-        walker: &mut Walker<'_>,
-        planes: Range<usize>,
-        words: &mut [u64],
-        visit: &mut impl FnMut(usize, &[u32]),
-    ) -> u64 {
+    fn walker(&self, start: u64) -> Walker<'a> {
+        Walker::new(&self.sampler.table, self.streams, start)
+    }
+
+    /// Fills whole planes and returns how many units are dropped.
+    fn fill_planes(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) -> u64 {
         words.fill(0);
         let units = planes.len() * self.plane_bits();
-        let first = planes.start * self.plane_bits();
         match self.level {
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            Level::X86(x86) => {
-                let visit = |unit: usize, units: &[u32]| visit(first + unit, units);
-                x86::fill_planes(x86, self, walker, planes, words, visit);
-            }
-            Level::Scalar | Level::Simd(_) => {
-                self.fill_cleared(walker, planes, words, |corner| visit(first + corner, &[0]));
-            }
+            Level::X86(x86) => on_x86!(x86, x86::fill_planes(x86, self, walker, planes, words)),
+            Level::Scalar | Level::Simd(_) => self.fill_cleared(walker, planes, words),
         }
         count(self.level, words, 0..units)
-    }
-
-    pub(crate) const fn region(&self) -> Region {
-        self.blocks.region
     }
 
     /// Fills whole planes of a cleared mask. Inlined with all that it calls, so that it can be
     /// compiled for more instructions.
     #[inline(always)]
-    fn fill_cleared(
-        &self,
-        walker: &mut Walker<'_>,
-        planes: Range<usize>,
-        words: &mut [u64],
-        visit: impl FnMut(usize),
-    ) {
-        match (self.region(), self.method) {
-            (Region::Valid, Method::Blocks) => self.fill_blocks(walker, planes, words, visit),
-            (Region::Valid, Method::Runs) => self.fill_and_spread(walker, planes, words, visit),
+    fn fill_cleared(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+        match (self.sampler.blocks.region, self.method()) {
+            (Region::Valid, Method::Blocks) => self.fill_blocks(walker, planes, words),
+            (Region::Valid, Method::Runs) => self.fill_and_double(walker, planes, words),
             (Region::Full, Method::Blocks) => self.fill_clipped_blocks(walker, planes, words),
-            (Region::Full, Method::Runs) => self.fill_clipped_and_spread(walker, planes, words),
+            (Region::Full, Method::Runs) => self.fill_clipped_and_double(walker, planes, words),
         }
     }
 
     /// Each block at once where its bits fit in a few words.
     #[inline(always)]
-    fn fill_blocks(
-        &self,
-        walker: &mut Walker<'_>,
-        planes: Range<usize>,
-        words: &mut [u64],
-        mut visit: impl FnMut(usize),
-    ) {
-        let depth = self.blocks.block[0];
-        let [_, height, width] = self.blocks.map;
-        let Some(pattern) = self.recipe.pattern else {
-            return self.for_each_corner(walker, planes, |corner| {
-                self.set_rows(words, corner);
-                visit(corner);
-            });
+    fn fill_blocks(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+        let depth = self.sampler.blocks.block[0];
+        let [_, height, width] = self.sampler.blocks.map;
+        let Some(pattern) = self.sampler.recipe.pattern else {
+            return self.for_each_corner(walker, planes, |corner| self.set_rows(words, corner));
         };
         self.for_each_corner(walker, planes, |corner| {
             (0..depth).for_each(|d| pattern.set(words, corner + d * height * width));
-            visit(corner);
         });
     }
 
     /// Sets a block that begins at this unit, row by row.
     fn set_rows(&self, words: &mut [u64], corner: usize) {
-        let [depth, rows, len] = self.blocks.block;
-        let [_, height, width] = self.blocks.map;
+        let [depth, rows, len] = self.sampler.blocks.block;
+        let [_, height, width] = self.sampler.blocks.map;
         for d in 0..depth {
             let slice = corner + d * height * width;
             if len == width {
@@ -138,26 +154,18 @@ impl<'a> Source<'a> {
     /// First rows of blocks, then doubling. No block crosses a border, so that all planes are one
     /// line.
     #[inline(always)]
-    fn fill_and_spread(
-        &self,
-        walker: &mut Walker<'_>,
-        planes: Range<usize>,
-        words: &mut [u64],
-        mut visit: impl FnMut(usize),
-    ) {
-        let len = self.blocks.block[2];
+    fn fill_and_double(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+        let len = self.sampler.blocks.block[2];
         let line = 0..planes.len() * self.plane_bits();
-        self.for_each_corner(walker, planes, |corner| {
-            bits::set(words, corner, len);
-            visit(corner);
-        });
-        self.spread_line(words, line);
+        self.for_each_corner(walker, planes, |corner| bits::set(words, corner, len));
+        self.double_rows(words, line);
     }
 
     /// Completes blocks of which the first rows are set.
     #[inline(always)]
-    fn spread_line(&self, words: &mut [u64], line: Range<usize>) {
-        let ([depth, rows, _], [_, height, width]) = (self.blocks.block, self.blocks.map);
+    fn double_rows(&self, words: &mut [u64], line: Range<usize>) {
+        let ([depth, rows, _], [_, height, width]) =
+            (self.sampler.blocks.block, self.sampler.blocks.map);
         spread_bits_up(self.level, words, line.clone(), rows - 1, width);
         spread_bits_up(self.level, words, line, depth - 1, height * width);
     }
@@ -168,9 +176,9 @@ impl<'a> Source<'a> {
         planes: Range<usize>,
         words: &mut [u64],
     ) {
-        let Blocks { before, after, block, map: [depth, height, width], .. } = *self.blocks;
-        let pattern = self.recipe.pattern;
-        self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
+        let Blocks { before, after, block, map: [depth, height, width], .. } = self.sampler.blocks;
+        let pattern = self.sampler.recipe.pattern;
+        self.for_each_cell(walker, planes, |Cell { plane, at: [d, h, w] }| {
             let plane = plane * self.plane_bits();
             let start = w.saturating_sub(before[2]);
             let run = width.min(w + after[2] + 1) - start;
@@ -193,17 +201,17 @@ impl<'a> Source<'a> {
         });
     }
 
-    fn fill_clipped_and_spread(
+    fn fill_clipped_and_double(
         &self,
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         words: &mut [u64],
     ) {
-        let Blocks { before, after, map, .. } = *self.blocks;
+        let Blocks { before, after, map, .. } = self.sampler.blocks;
         let len = planes.len() * self.plane_bits();
         let dilation = Dilation::from_reach(map, before, after, Some(self.level.backend()));
         let [_, height, width] = map;
-        self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
+        self.for_each_cell(walker, planes, |Cell { plane, at: [d, h, w] }| {
             let row = ((plane * map[0] + d) * height + h) * width;
             let start = w.saturating_sub(before[2]);
             bits::set(words, row + start, width.min(w + after[2] + 1) - start);
@@ -211,98 +219,15 @@ impl<'a> Source<'a> {
         dilation.spread_bit_cols(words, len);
     }
 
-    /// Fills a window of one plane, block by block: a plane that does not fit in the chunk.
-    pub(crate) fn fill_window(&self, plane: usize, window: Range<usize>, words: &mut [u64]) {
-        words.fill(0);
-        let [_, height, width] = self.blocks.map;
-        // A part of a row is reached by parts of rows only, a part of a slice by parts of slices.
-        let part = [width, height * width].into_iter().find(|&len| len >= window.len());
-        let part = part.unwrap_or(self.plane_bits()).max(1);
-        let mut start = window.start;
-        while start < window.end {
-            let end = window.end.min((start / part + 1) * part);
-            self.fill_part(plane, start..end, words, start - window.start);
-            start = end;
-        }
-    }
-
-    /// Sets the blocks in a part of a plane, the first unit of which is bit `first`.
-    fn fill_part(&self, plane: usize, part: Range<usize>, words: &mut [u64], first: usize) {
-        let (before, after) = self.blocks.spread();
-        let ([_, height, width], grid) = (self.blocks.map, self.blocks.grid);
-        let within = |part: &Range<usize>, len: usize| {
-            let len = len.max(1);
-            part.start / len..part.end.div_ceil(len)
-        };
-        let all_rows = within(&part, width);
-        let slices = within(&all_rows, height);
-        let (mut rows, mut columns) = (0..height, 0..width);
-        if slices.len() == 1 {
-            let slice = slices.start * height;
-            rows = all_rows.start - slice..all_rows.end - slice;
-            if rows.len() == 1 {
-                let row = all_rows.start * width;
-                columns = part.start - row..part.end - row;
-            }
-        }
-        let locator = Locator::new(self.blocks, 1);
-        let positions = self.position(plane);
-        let set = |words: &mut [u64], position: u64| {
-            let [d, h, w] = locator.cell(position).at;
-            // The block as far as it lies in the part.
-            let clip = |axis: usize, at: usize, range: &Range<usize>| {
-                range.start.max(at.saturating_sub(before[axis]))
-                    ..range.end.min(at + after[axis] + 1)
-            };
-            let (columns, rows) = (clip(2, w, &columns), clip(1, h, &rows));
-            // Rows of the map's own width are one run.
-            let (step, run) =
-                if columns.len() == width { (rows.len(), rows.len()) } else { (1, 1) };
-            for d in clip(0, d, &slices) {
-                for h in rows.clone().step_by(step.max(1)) {
-                    let row = (d * height + h) * width;
-                    let start = part.start.max(row + columns.start);
-                    let end = part.end.min(row + (run - 1) * width + columns.end);
-                    if start < end {
-                        bits::set(words, first + start - part.start, end - start);
-                    }
-                }
-            }
-        };
-        // The cells of the grid whose blocks reach the part.
-        let reach = |axis: usize, range: &Range<usize>| {
-            range.start.saturating_sub(after[axis])..grid[axis].min(range.end + before[axis])
-        };
-        let (grid_rows, grid_columns) = (reach(1, &rows), reach(2, &columns));
-        let lines = if grid_columns.len() == grid[2] { 1 } else { grid_rows.len() };
-        for d in reach(0, &slices) {
-            for line in 0..lines {
-                let row = d * grid[1] + grid_rows.start + line;
-                let mut start = (row * grid[2] + grid_columns.start) as u64;
-                let rows = if lines == 1 { grid_rows.len() } else { 1 };
-                let end = start + (rows.saturating_sub(1) * grid[2] + grid_columns.len()) as u64;
-                let mut walker = self.walker(positions + start);
-                while start < end && rows > 0 {
-                    start = end.min(start + u64::from(SEGMENT));
-                    walker.walk(positions + start, |position| set(words, position - positions));
-                    // Where blocks are many and large, the first ones leave nothing to drop.
-                    if bits::are_set(words, first..first + part.len()) {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
     /// Sets a bit at every centre's own cell in the map, and returns their number.
     pub(crate) fn fill_centers(&self, planes: usize, words: &mut [u64]) -> u64 {
         words.fill(0);
         let mut count = 0;
         let mut walker = self.walker(self.position(0));
-        let tile = self.recipe.tile_planes;
+        let tile = self.sampler.recipe.tile_planes;
         for plane in (0..planes).step_by(tile) {
             let first = plane * self.plane_bits();
-            self.for_each_center(&mut walker, plane..planes.min(plane + tile), |cell| {
+            self.for_each_cell(&mut walker, plane..planes.min(plane + tile), |cell| {
                 bits::set(words, first + self.center_unit(cell), 1);
                 count += 1;
             });
@@ -310,13 +235,39 @@ impl<'a> Source<'a> {
         count
     }
 
+    /// The same with draws of a caller's generator, which goes on from segment to segment.
+    pub(crate) fn fill_centers_from<R: Rng + ?Sized>(
+        &self,
+        rng: &mut R,
+        planes: usize,
+        words: &mut [u64],
+    ) -> u64 {
+        words.fill(0);
+        let mut count = 0;
+        let locator = Locator::new(&self.sampler.blocks, planes);
+        let positions = planes as u64 * self.sampler.blocks.positions();
+        let mut base = 0;
+        while base < positions {
+            let end = (positions - base).min(u64::from(SEGMENT)) as u32;
+            let mut center = next(&self.sampler.table, rng, 0, end);
+            while center < end {
+                let cell = locator.cell(base + u64::from(center));
+                bits::set(words, self.center_unit(cell), 1);
+                count += 1;
+                center = next(&self.sampler.table, rng, center + 1, end);
+            }
+            base += u64::from(SEGMENT);
+        }
+        count
+    }
+
     /// The unit of the map in which the block's centre lies.
-    pub(crate) fn center_unit(&self, Cell { plane, at }: Cell) -> usize {
-        let shift = match self.blocks.region {
-            Region::Valid => self.blocks.before,
+    fn center_unit(&self, Cell { plane, at }: Cell) -> usize {
+        let shift = match self.sampler.blocks.region {
+            Region::Valid => self.sampler.blocks.before,
             Region::Full => [0; 3],
         };
-        let [_, height, width] = self.blocks.map;
+        let [_, height, width] = self.sampler.blocks.map;
         let row = (at[0] + shift[0]) * height + at[1] + shift[1];
         plane * self.plane_bits() + row * width + at[2] + shift[2]
     }
@@ -324,13 +275,13 @@ impl<'a> Source<'a> {
     /// Visits the centres of a run of planes, a tile at most, that the walker has not visited yet;
     /// planes are counted from the first of the run.
     #[inline(always)]
-    fn for_each_center(
+    fn for_each_cell(
         &self,
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         mut visit: impl FnMut(Cell),
     ) {
-        let locator = self.recipe.locator;
+        let locator = self.sampler.recipe.locator;
         let first = self.position(planes.start);
         walker.walk(self.position(planes.end), |position| visit(locator.cell(position - first)));
     }
@@ -343,7 +294,7 @@ impl<'a> Source<'a> {
         planes: Range<usize>,
         mut visit: impl FnMut(usize),
     ) {
-        let locator = self.recipe.locator;
+        let locator = self.sampler.recipe.locator;
         let first = self.position(planes.start);
         walker.walk(self.position(planes.end), |position| visit(locator.unit(position - first)));
     }

@@ -3,15 +3,12 @@
 use core::ops::Range;
 
 use super::Source;
-use super::recipe::batch_planes;
-use crate::bits::{self, WORD_BITS};
-use crate::center::Walker;
-use crate::count::count;
-
+use super::method::batch_planes;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use super::x86;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use crate::backend::Level;
+use crate::bits::{self, WORD_BITS};
+use crate::count::count;
+use crate::cpu::{Level, on_x86};
 
 /// The words of the chunk on the stack: 2 KiB.
 pub(crate) const CHUNK: usize = 256;
@@ -19,29 +16,18 @@ pub(crate) const CHUNK: usize = 256;
 /// The same where segments are drawn side by side: 32 KiB, for the mask of as many.
 pub(super) const LARGE_CHUNK: usize = 4096;
 
-/// For [`Source::fill`] where nobody is to see the blocks. A function, so that programs have one of all
-/// that takes it.
-pub(crate) fn ignore(_: usize, _: &[u32]) {}
-
 impl Source<'_> {
     /// Fills a mask of `planes` planes and returns how many units are dropped, counted while they are
-    /// in the nearest cache. Under `Valid` it visits the first units of all blocks, some at a time and
-    /// in no order: a unit, and how far each of them is from it.
-    pub(crate) fn fill(
-        &self,
-        planes: usize,
-        mask: &mut [u64],
-        mut visit: impl FnMut(usize, &[u32]),
-    ) -> u64 {
-        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    /// in the nearest cache.
+    pub(crate) fn fill(&self, planes: usize, mask: &mut [u64]) -> u64 {
         if let Level::X86(x86) = self.level
-            && let Some(dropped) = x86::fill_in_lanes(x86, self, planes, mask, &mut visit)
+            && let Some(dropped) = on_x86!(x86, x86::fill_in_lanes(x86, self, planes, mask))
         {
             return dropped;
         }
         // Tile by tile, each of which begins at a whole word and fits in the first cache.
         let plane_bits = self.plane_bits();
-        let tile = self.recipe.tile_planes.max(1);
+        let tile = self.sampler.recipe.tile_planes.max(1);
         let mut walker = self.walker(self.position(0));
         let (mut rest, mut plane, mut dropped) = (mask, 0, 0);
         // No iterators of chunks and steps, which divide.
@@ -49,7 +35,7 @@ impl Source<'_> {
             let end = planes.min(plane + tile);
             let words = bits::words((end - plane) * plane_bits);
             let Some((words, others)) = rest.split_at_mut_checked(words) else { break };
-            dropped += self.fill_planes(&mut walker, plane..end, words, &mut visit);
+            dropped += self.fill_planes(&mut walker, plane..end, words);
             (rest, plane) = (others, end);
         }
         dropped
@@ -63,12 +49,7 @@ impl Source<'_> {
     /// Whether tiles are to be large: where there are lanes, if each has enough segments for them.
     #[inline]
     fn is_large(&self, planes: usize) -> bool {
-        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-        if let Level::X86(_) = self.level {
-            return planes >= self.recipe.large_from;
-        }
-        let _ = planes;
-        false
+        matches!(self.level, Level::X86(_)) && planes >= self.sampler.recipe.large_from
     }
 
     /// Calls `visit(units, bits)` for the mask of a run of planes, a tile at a time, generated on
@@ -81,59 +62,18 @@ impl Source<'_> {
         group: usize,
         visit: impl FnMut(Range<usize>, &[u64]),
     ) -> u64 {
-        let fill =
-            |walker: Option<&mut Walker<'_>>, tile: Range<usize>, words: &mut [u64]| match walker {
-                Some(walker) => self.fill_planes(walker, tile, words, &mut ignore),
-                None => self.skip(tile.start).fill(tile.len(), words, ignore),
-            };
-        self.for_each_tile_with(planes, group, fill, visit)
-    }
-
-    /// The same with visits to blocks as by [`fill`](Self::fill), where whole planes fit in a tile.
-    pub(crate) fn for_each_tile_by_block(
-        &self,
-        planes: Range<usize>,
-        group: usize,
-        mut visit_block: impl FnMut(usize, &[u32]),
-        visit: impl FnMut(Range<usize>, &[u64]),
-    ) -> u64 {
-        let fill = |walker: Option<&mut Walker<'_>>, tile: Range<usize>, words: &mut [u64]| {
-            let first = tile.start * self.plane_bits();
-            match walker {
-                Some(walker) => self.fill_planes(walker, tile, words, &mut visit_block),
-                None => self.skip(tile.start).fill(tile.len(), words, |unit, units| {
-                    visit_block(first + unit, units);
-                }),
-            }
-        };
-        self.for_each_tile_with(planes, group, fill, visit)
-    }
-
-    /// The source of the planes from this one on.
-    pub(crate) fn skip(&self, planes: usize) -> Self {
-        Self { first_plane: self.first_plane + planes as u64, ..*self }
-    }
-
-    /// With a walker that goes on from tile to tile, or without one, where tiles are large.
-    #[inline]
-    fn for_each_tile_with(
-        &self,
-        planes: Range<usize>,
-        group: usize,
-        mut fill: impl FnMut(Option<&mut Walker<'_>>, Range<usize>, &mut [u64]) -> u64,
-        visit: impl FnMut(Range<usize>, &[u64]),
-    ) -> u64 {
         if self.is_large(planes.len()) {
-            return self.for_each_large_tile(
-                planes,
-                group,
-                |tile, words| fill(None, tile, words),
-                visit,
-            );
+            return self.for_each_large_tile(planes, group, visit);
         }
         let mut walker = self.walker(self.position(planes.start));
-        let fill = |tile: Range<usize>, words: &mut [u64]| fill(Some(&mut walker), tile, words);
+        let fill =
+            |tile: Range<usize>, words: &mut [u64]| self.fill_planes(&mut walker, tile, words);
         self.for_each_tile_in(&mut [0; CHUNK], planes, group, usize::MAX, fill, visit)
+    }
+
+    /// Counts the dropped units of a run of planes without a buffer.
+    pub(crate) fn count(&self, planes: Range<usize>) -> u64 {
+        self.for_each_tile(planes, 1, |_, _| ())
     }
 
     /// A tile has the segments that are drawn side by side, unless a group has more. Not inlined, or
@@ -143,10 +83,11 @@ impl Source<'_> {
         &self,
         planes: Range<usize>,
         group: usize,
-        fill: impl FnMut(Range<usize>, &mut [u64]) -> u64,
         visit: impl FnMut(Range<usize>, &[u64]),
     ) -> u64 {
-        let most = batch_planes(self.blocks).max(1);
+        let most = batch_planes(&self.sampler.blocks).max(1);
+        let fill =
+            |tile: Range<usize>, words: &mut [u64]| self.skip(tile.start).fill(tile.len(), words);
         self.for_each_tile_in(&mut [0; LARGE_CHUNK], planes, group, most, fill, visit)
     }
 

@@ -11,49 +11,40 @@ use core::num::NonZeroU64;
 use core::ops::Range;
 
 use super::Source;
-use super::recipe::{MIN_SEGMENTS, Method};
+use super::method::{MIN_SEGMENTS, Method};
 use crate::bits::{self, Pattern, WORD_BITS};
 use crate::block::Blocks;
 use crate::center::Walker;
 use crate::center::x86::{Lanes, Units};
 use crate::center::x86_ints::Ints;
 use crate::count::count;
-use crate::rng::SEGMENT;
-use crate::x86::X86;
+use crate::cpu::X86;
+use crate::key::SEGMENT;
 
-/// Fills whole planes of a cleared mask. Visits a unit, and how far the first units of some blocks are
-/// from it.
+/// Fills whole planes of a cleared mask.
 pub(super) fn fill_planes(
     x86: X86,
     source: &Source<'_>,
     walker: &mut Walker<'_>,
     planes: Range<usize>,
     words: &mut [u64],
-    visit: impl FnMut(usize, &[u32]),
 ) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn avx2(
-        source: &Source<'_>,
-        walker: &mut Walker<'_>,
-        planes: Range<usize>,
-        words: &mut [u64],
-        mut visit: impl FnMut(usize, &[u32]),
-    ) {
-        if !source.recipe.lanes {
-            return source.fill_cleared(walker, planes, words, |corner| visit(corner, &[0]));
+    fn avx2(source: &Source<'_>, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+        if !source.sampler.recipe.lanes {
+            return source.fill_cleared(walker, planes, words);
         }
-        let visit = |units: &[u32]| visit(0, units);
         let (origin, end) = (source.position(planes.start), source.position(planes.end));
         // SAFETY: this function has the instructions.
-        unsafe { fill_walked::<__m256i>(source, walker, origin, end, words, 0, visit) };
+        unsafe { fill_walked::<__m256i>(source, walker, origin, end, words, 0) };
         if by_runs(source) {
-            source.spread_line(words, 0..planes.len() * source.plane_bits());
+            source.double_rows(words, 0..planes.len() * source.plane_bits());
         }
     }
 
     let _avx2 = x86.avx2();
     // SAFETY: the token proves the instructions.
-    unsafe { avx2(source, walker, planes, words, visit) }
+    unsafe { avx2(source, walker, planes, words) }
 }
 
 /// Sets what the method sets for the blocks of a walker's centres before `end`, in words whose bit
@@ -70,21 +61,22 @@ unsafe fn fill_walked<V: Ints>(
     end: u64,
     words: &mut [u64],
     shift: usize,
-    mut visit: impl FnMut(&[u32]),
 ) {
     let mut list = [0; SHORT_LIST];
     while let Some((start, found)) = walker.list(end, &mut list) {
         // SAFETY: the instructions are there.
         unsafe {
-            let units =
-                Units::<V>::of_one(source.recipe.locator, start.wrapping_sub(origin) as u32);
+            let units = Units::<V>::of_one(
+                source.sampler.recipe.locator,
+                start.wrapping_sub(origin) as u32,
+            );
             units.replace(&mut list, found);
         }
         let units = list.get(..found).unwrap_or_default();
-        match (source.method, &source.recipe.pattern) {
+        match (source.method(), &source.sampler.recipe.pattern) {
             (Method::Blocks, Some(pattern)) => {
-                let [slices, ..] = source.blocks.block;
-                let [_, height, width] = source.blocks.map;
+                let [slices, ..] = source.sampler.blocks.block;
+                let [_, height, width] = source.sampler.blocks.map;
                 for &unit in units {
                     for slice in 0..slices {
                         let bit = shift + unit as usize + slice * height * width;
@@ -95,7 +87,6 @@ unsafe fn fill_walked<V: Ints>(
             // SAFETY: the instructions are there.
             _ => unsafe { set_corners::<V>(source, words, shift, units) },
         }
-        visit(units);
     }
 }
 
@@ -116,7 +107,7 @@ fn set_by_word(pattern: &Pattern<4>, words: &mut [u64], bit: usize) {
 
 /// Whether first rows of blocks are set, to be spread.
 fn by_runs(source: &Source<'_>) -> bool {
-    source.method == Method::Runs && source.recipe.long_pattern.is_none()
+    source.method() == Method::Runs && source.sampler.recipe.long_pattern.is_none()
 }
 
 /// The units of centres that are noted before their blocks are set: 2 KiB.
@@ -132,42 +123,31 @@ pub(super) fn fill_in_lanes(
     source: &Source<'_>,
     planes: usize,
     mask: &mut [u64],
-    visit: impl FnMut(usize, &[u32]),
 ) -> Option<u64> {
     let segment = u64::from(SEGMENT);
     let whole = source.position(0).div_ceil(segment)..source.position(planes) / segment;
-    if whole.start + MIN_SEGMENTS > whole.end || !source.recipe.lanes {
+    if whole.start + MIN_SEGMENTS > whole.end || !source.sampler.recipe.lanes {
         return None;
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn avx2(
-        source: &Source<'_>,
-        planes: usize,
-        mask: &mut [u64],
-        visit: impl FnMut(usize, &[u32]),
-    ) -> u64 {
+    fn avx2(source: &Source<'_>, planes: usize, mask: &mut [u64]) -> u64 {
         // SAFETY: this function has the instructions.
-        unsafe { fill_batches::<__m256i>(source, planes, mask, visit) }
+        unsafe { fill_batches::<__m256i>(source, planes, mask) }
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
-    fn avx512(
-        source: &Source<'_>,
-        planes: usize,
-        mask: &mut [u64],
-        visit: impl FnMut(usize, &[u32]),
-    ) -> u64 {
+    fn avx512(source: &Source<'_>, planes: usize, mask: &mut [u64]) -> u64 {
         // SAFETY: this function has the instructions.
-        unsafe { fill_batches::<__m512i>(source, planes, mask, visit) }
+        unsafe { fill_batches::<__m512i>(source, planes, mask) }
     }
 
     Some(match x86 {
         // SAFETY: the token proves the instructions.
-        X86::Avx2(_) => unsafe { avx2(source, planes, mask, visit) },
+        X86::Avx2(_) => unsafe { avx2(source, planes, mask) },
         // SAFETY: the token proves the instructions.
-        X86::Avx512(_) => unsafe { avx512(source, planes, mask, visit) },
+        X86::Avx512(_) => unsafe { avx512(source, planes, mask) },
     })
 }
 
@@ -178,13 +158,8 @@ pub(super) fn fill_in_lanes(
 ///
 /// The level's instructions are there.
 #[inline(always)]
-unsafe fn fill_batches<V: Ints>(
-    source: &Source<'_>,
-    planes: usize,
-    mask: &mut [u64],
-    mut visit: impl FnMut(usize, &[u32]),
-) -> u64 {
-    let Some(positions) = NonZeroU64::new(source.blocks.positions()) else { return 0 };
+unsafe fn fill_batches<V: Ints>(source: &Source<'_>, planes: usize, mask: &mut [u64]) -> u64 {
+    let Some(positions) = NonZeroU64::new(source.sampler.blocks.positions()) else { return 0 };
     let (first, last) = (source.position(0), source.position(planes));
     let (plane_bits, segment) = (source.plane_bits(), u64::from(SEGMENT));
     let last_segment = last / segment;
@@ -209,8 +184,8 @@ unsafe fn fill_batches<V: Ints>(
             // SAFETY: the instructions are there.
             let (units, mut lanes) = unsafe {
                 (
-                    Units::<V>::new(source.recipe.locator, (at - origin) as u32),
-                    Lanes::new(source.table, source.streams, number, lanes as usize),
+                    Units::<V>::new(source.sampler.recipe.locator, (at - origin) as u32),
+                    Lanes::new(&source.sampler.table, source.streams, number, lanes as usize),
                 )
             };
             let mut list = [0; LIST];
@@ -220,23 +195,21 @@ unsafe fn fill_batches<V: Ints>(
                 let Some(list @ [_, ..]) = list.get(..found) else { break };
                 // SAFETY: the instructions are there.
                 unsafe { set_corners::<V>(source, words, shift, list) };
-                visit(plane * plane_bits, list);
             }
         } else {
-            let visit = |units: &[u32]| visit(plane * plane_bits, units);
             let walker = &mut source.walker(at);
             // SAFETY: the instructions are there.
-            unsafe { fill_walked::<V>(source, walker, origin, end, words, shift, visit) };
+            unsafe { fill_walked::<V>(source, walker, origin, end, words, shift) };
         }
         at = end;
         // The planes that no further block reaches.
         let ended = if at == last { planes } else { ((at - first) / positions) as usize };
         if by_runs {
-            let tile = source.recipe.tile_planes;
+            let tile = source.sampler.recipe.tile_planes;
             while complete < ended && (complete + tile <= ended || ended == planes) {
                 let next = planes.min(complete + tile);
                 let words = mask.get_mut(complete * plane_bits / WORD_BITS..).unwrap_or_default();
-                source.spread_line(words, 0..(next - complete) * plane_bits);
+                source.double_rows(words, 0..(next - complete) * plane_bits);
                 complete = next;
             }
         } else {
@@ -264,26 +237,35 @@ unsafe fn set_corners<V: Ints>(
     units: &[u32],
 ) {
     let corners = units.iter().map(|&unit| shift + unit as usize);
-    let recipe = source.recipe;
-    match (recipe.long_pattern, source.method, recipe.pattern) {
+    let recipe = source.sampler.recipe;
+    match (recipe.long_pattern, source.method(), recipe.pattern) {
         // SAFETY: the instructions are there.
         (Some(pattern), ..) => unsafe {
-            if pattern.four_words(8) == [0; 5] {
-                Slices::<V, 2, 12>::new(source.blocks, &pattern).set_all(words, corners);
+            if four_words(&pattern, 8) == [0; 5] {
+                Slices::<V, 2, 12>::new(&source.sampler.blocks, &pattern).set_all(words, corners);
             } else {
-                Slices::<V, 3, 12>::new(source.blocks, &pattern).set_all(words, corners);
+                Slices::<V, 3, 12>::new(&source.sampler.blocks, &pattern).set_all(words, corners);
             }
         },
         (None, Method::Runs, _) => {
-            let len = source.blocks.block[2];
+            let len = source.sampler.blocks.block[2];
             corners.for_each(|corner| bits::set(words, corner, len));
         }
         // SAFETY: the instructions are there.
         (None, Method::Blocks, Some(pattern)) => unsafe {
-            Slices::<V, 1, 4>::new(source.blocks, &pattern).set_all(words, corners);
+            Slices::<V, 1, 4>::new(&source.sampler.blocks, &pattern).set_all(words, corners);
         },
         (None, Method::Blocks, None) => corners.for_each(|corner| source.set_rows(words, corner)),
     }
+}
+
+/// Four words of a pattern from one on, and before them the one below them.
+#[inline]
+fn four_words<const N: usize>(pattern: &Pattern<N>, first: usize) -> [u64; 5] {
+    core::array::from_fn(|i| match (first + i).checked_sub(1) {
+        Some(index) => bits::word(&pattern.0, index),
+        None => 0,
+    })
 }
 
 /// The slices of a block, each of which is a pattern of `M` words; those after the first `4 N` are 0.
@@ -304,7 +286,7 @@ impl<'p, V: Ints, const N: usize, const M: usize> Slices<'p, V, N, M> {
     #[inline(always)]
     unsafe fn new(blocks: &Blocks, pattern: &'p Pattern<M>) -> Self {
         let words = core::array::from_fn(|i| {
-            let words = pattern.four_words(4 * i);
+            let words = four_words(pattern, 4 * i);
             // SAFETY: there are five words; the instructions are there.
             unsafe {
                 let below = _mm256_loadu_si256(words.as_ptr().cast());

@@ -2,50 +2,69 @@
 
 use core::fmt::Write as _;
 
-use dropblock::{Dropped, Key};
+use dropblock::{DropCount, Error, Key};
 use dropblock_targets::start::{self, stack};
 
 /// The tensor (1, 16, 14, 14).
 const LEN: usize = 16 * 14 * 14;
 
-/// The tensor and its mask, which do not count.
+/// The zero point of the bytes.
+#[allow(dead_code, reason = "not every program drops bytes")]
+pub const ZERO_POINT: i8 = -3;
+
+/// Tensors and the mask, which do not count.
 #[repr(C)]
-struct Buffers {
-    x: [f32; LEN],
-    mask: [u64; LEN.div_ceil(64)],
+pub struct Buffers {
+    pub x: [f32; LEN],
+    pub dy: [f32; LEN],
+    pub q: [i8; LEN],
+    pub words: [u64; LEN.div_ceil(64)],
 }
 
-/// Runs the pass twice, once for the stack and once for the time, and prints both. Tells whether
-/// the output is one of a forward pass.
-pub fn measure(pass: impl Fn(Key, &mut [f32], &mut [u64]) -> Option<Dropped>) -> bool {
-    let mut buffers = Buffers { x: [1.0; LEN], mask: [0; LEN.div_ceil(64)] };
+impl Buffers {
+    /// Makes all elements 1. In place, as another set of buffers would not fit.
+    fn reset(&mut self) {
+        self.x.fill(1.0);
+        self.dy.fill(1.0);
+        self.q.fill(1);
+    }
+}
+
+/// Runs the program twice, once for the stack and once for the time, and prints both. Tells whether
+/// the outputs are those of passes over ones: of `x`, and of what else has been changed.
+pub fn measure(program: impl Fn(Key, &mut Buffers) -> Result<DropCount, Error>) -> bool {
+    let mut buffers =
+        Buffers { x: [1.0; LEN], dy: [1.0; LEN], q: [1; LEN], words: [0; LEN.div_ceil(64)] };
     let key = Key::new(1);
-    let Some((depth, _)) = run(&pass, key, &mut buffers) else { return false };
+    let Some(depth) = run(&program, key, &mut buffers) else { return false };
     print("stack ", depth);
-    buffers.x = [1.0; LEN];
+    buffers.reset();
     let before = start::tick();
-    let Some(dropped) = core::hint::black_box(&pass)(key, &mut buffers.x, &mut buffers.mask) else {
-        return false;
-    };
+    let Ok(count) = core::hint::black_box(&program)(key, &mut buffers) else { return false };
     let ticks = before.wrapping_sub(start::tick()) & 0x00ff_ffff;
     print("ticks ", ticks as usize);
     let zeros = buffers.x.iter().filter(|x| x.to_bits() == 0).count();
-    let mut kept = buffers.x.iter().filter(|x| x.to_bits() != 0);
-    let scale = dropped.scale::<f32>();
     print("dropped ", zeros);
-    zeros as u64 == dropped.count && kept.all(|x| x.to_bits() == scale.to_bits())
+    let scale = LEN as f32 / (LEN - zeros) as f32;
+    let Buffers { x, dy, q, .. } = &buffers;
+    let one = 1.0_f32.to_bits();
+    let is_unchanged = (dy.iter().all(|dy| dy.to_bits() == one), q.iter().all(|&q| q == 1));
+    zeros as u64 == count.dropped
+        && x.iter().all(|x| x.to_bits() == 0 || x.to_bits() == scale.to_bits())
+        && (is_unchanged.0 || x.iter().zip(dy).all(|(x, dy)| x.to_bits() == dy.to_bits()))
+        && (is_unchanged.1 || x.iter().zip(q).all(|(x, &q)| (x.to_bits() == 0) == (q != 1)))
 }
 
-/// The pass between two looks at the painted stack.
+/// The program between two looks at the painted stack.
 #[inline(never)]
 fn run(
-    pass: &impl Fn(Key, &mut [f32], &mut [u64]) -> Option<Dropped>,
+    program: &impl Fn(Key, &mut Buffers) -> Result<DropCount, Error>,
     key: Key,
     buffers: &mut Buffers,
-) -> Option<(usize, Dropped)> {
+) -> Option<usize> {
     let pointer = stack::paint();
-    let dropped = core::hint::black_box(pass)(key, &mut buffers.x, &mut buffers.mask)?;
-    Some((stack::depth(pointer), dropped))
+    core::hint::black_box(program)(key, buffers).ok()?;
+    Some(stack::depth(pointer))
 }
 
 /// Prints a number without the formatting machinery, which would be most of the program.

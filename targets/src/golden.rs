@@ -1,11 +1,12 @@
 //! The golden vectors, read from the crate's own files: the program has no copy of the cases.
 
 use dropblock::{
-    Alignment, Backend, BlockSize, DropBlock, Fill, Gamma, Key, Layout, Map, Plan, PlanePart,
-    Region, Scale, Shape, Sharing,
+    Alignment, Backend, BlockSize, DropBlock, Fill, Gamma, Key, Layout, Map, MapPart, Plan, Region,
+    Scale, Shape, Sharing,
 };
 
 use crate::checksum::Checksum;
+use crate::place::Place;
 use crate::sample::Sample;
 use crate::{Failure, Memory};
 
@@ -49,7 +50,11 @@ impl Case {
         self.text(name)?.parse().map_err(|_| Failure::Unreadable(self.0))
     }
 
-    fn list<'l>(&self, name: &str, list: &'l mut [usize; 5]) -> Result<&'l [usize], Failure> {
+    fn list<'l, N: core::str::FromStr>(
+        &self,
+        name: &str,
+        list: &'l mut [N; 5],
+    ) -> Result<&'l [N], Failure> {
         let text = self.text(name)?.trim_start_matches('[').trim_end_matches(']');
         let mut len = 0;
         for (number, slot) in text.split(", ").zip(&mut *list) {
@@ -70,7 +75,7 @@ impl Case {
         let unreadable = Failure::Unreadable(self.0);
         let block_size = match self.text("block")?.strip_prefix("relative ") {
             Some(fraction) => BlockSize::relative(fraction.parse().map_err(|_| unreadable)?),
-            None => match *self.list("block", &mut [0; 5])? {
+            None => match *self.list("block", &mut [0_usize; 5])? {
                 [size] => BlockSize::uniform(size),
                 [h, w] => BlockSize::hw(h, w),
                 [d, h, w] => BlockSize::dhw(d, h, w),
@@ -96,23 +101,24 @@ impl Case {
                 "alignment",
                 &[("Before", Alignment::Before), ("After", Alignment::After)],
             )?)
+            // The words of the files are older than the names in the crate.
             .with_sharing(self.one_of(
                 "sharing",
                 &[
-                    ("SampleChannel", Sharing::SampleChannel),
-                    ("Sample", Sharing::Sample),
-                    ("Channel", Sharing::Channel),
-                    ("All", Sharing::All),
+                    ("SampleChannel", Sharing::None),
+                    ("Sample", Sharing::OverChannels),
+                    ("Channel", Sharing::OverSamples),
+                    ("All", Sharing::OverAll),
                 ],
             )?)
             .with_scale(self.one_of(
                 "scale",
                 &[
-                    ("Tensor", Scale::Tensor),
-                    ("Sample", Scale::Sample),
-                    ("Channel", Scale::Channel),
+                    ("Tensor", Scale::PerTensor),
+                    ("Sample", Scale::PerSample),
+                    ("Channel", Scale::PerMap),
                     ("Fixed", Scale::Fixed),
-                    ("None", Scale::None),
+                    ("None", Scale::Off),
                     ("PerPosition", Scale::PerPosition),
                 ],
             )?);
@@ -124,27 +130,30 @@ impl Case {
     }
 
     fn shape(&self) -> Result<Shape, Failure> {
-        let map = match *self.list("map", &mut [0; 5])? {
+        let map = match *self.list("map", &mut [0_usize; 5])? {
             [l] => Map::l(l),
             [h, w] => Map::hw(h, w),
             [d, h, w] => Map::dhw(d, h, w),
             _ => return Err(Failure::Unreadable(self.0)),
         };
         let (samples, channels) = (self.number("samples")?, self.number("channels")?);
-        let shape = Shape::new(samples, channels, map, Layout::ChannelsFirst);
+        Ok(Shape::new(samples, channels, map, Layout::ChannelsFirst))
+    }
+
+    fn place(&self, plan: &Plan) -> Result<Place, Failure> {
         if self.find("strides").is_none() {
-            return Ok(shape);
+            return Ok(Place::new(plan, None));
         }
         let mut strides = [0; 5];
         self.list("strides", &mut strides)?;
-        Ok(shape.with_strides(strides))
+        Ok(Place::new(plan, Some(strides)))
     }
 
     fn key(&self) -> Result<Key, Failure> {
         Ok(Key::new(self.number("seed")?)
-            .step(self.number("step")?)
-            .layer(self.number("layer")?)
-            .first_sample(self.number("first_sample")?))
+            .with_step(self.number("step")?)
+            .with_layer(self.number("layer")?)
+            .with_first_sample(self.number("first_sample")?))
     }
 
     fn fails(&self, what: &'static str) -> Failure {
@@ -174,37 +183,41 @@ impl Case {
     ) -> Result<(), Failure> {
         let key = self.key()?;
         // What fits in memory is written there; the rest is looked at as it is generated.
-        let mut mask = Bits::default();
-        let dropped = plan.for_each_plane(key, |part| mask.take(&part))?;
+        let mut bits = Bits::default();
+        let drawn = plan.for_each_map(key, |map| {
+            if is_first(plan.layer().sharing(), &map) {
+                bits.take(&map);
+            }
+        })?;
+        let dropped = drawn.count().map(|count| count.dropped);
         if plan.units() as u64 != self.number("units")? {
             return Err(self.fails("units"));
         }
-        if dropped.count != self.number("dropped")? {
+        if dropped != Some(self.number("dropped")?) {
             return Err(self.fails("dropped"));
         }
-        self.expect("mask_fnv", mask.finish(), checksum)?;
-        if let Some(words) = memory.mask.get_mut(..plan.mask_len()) {
+        self.expect("mask_fnv", bits.finish(), checksum)?;
+        if let Some(words) = memory.mask.get_mut(..plan.mask_words()) {
             words.fill(!0);
-            if plan.mask(key, words)? != dropped {
+            if plan.draw(key, words)?.drawn() != Some(drawn) {
                 return Err(self.fails("count"));
             }
             self.expect("mask_fnv", bytes_hash(words, plan.units()), checksum)?;
             self.check_hex(words)?;
         }
-        if plan.extent() <= memory.tensor.len() {
-            self.check_outputs(plan, key, memory, checksum)
-        } else {
-            let scale = plan.scale::<f32>(&dropped);
-            let (mut hash, mut at) = (Checksum::new(), 0);
-            plan.for_each_plane(key, |part| {
-                for i in 0..part.mask.len() {
-                    let y = if part.mask.is_kept(i) { golden_input(at) * scale } else { 0.0 };
-                    y.hash(&mut hash);
-                    at += 1;
-                }
-            })?;
-            self.expect("output_fnv", hash.value(), checksum)
+        let place = self.place(plan)?;
+        if place.len <= memory.tensor.len() {
+            return self.check_outputs(plan, place, key, memory, checksum);
         }
+        let mut hash = Checksum::new();
+        plan.for_each_map(drawn, |map| {
+            let (keep, scale) = (map.keep(), map.scale::<f32>());
+            for (i, at) in map.elements().enumerate() {
+                let y = if keep.is_kept(i) { golden_input(at) * scale } else { 0.0 };
+                y.hash(&mut hash);
+            }
+        })?;
+        self.expect("output_fnv", hash.value(), checksum)
     }
 
     /// The mask itself, where the file has it.
@@ -224,29 +237,42 @@ impl Case {
     fn check_outputs(
         &self,
         plan: &Plan,
+        place: Place,
         key: Key,
         memory: &mut Memory,
         checksum: &mut Checksum,
     ) -> Result<(), Failure> {
         let Memory { mask, tensor } = memory;
-        let y: &mut [f32] = &mut bytemuck::cast_slice_mut(tensor)[..plan.extent()];
-        for with_mask in [false, true] {
-            (0..).zip(&mut *y).for_each(|(i, y)| *y = golden_input(i));
-            let mask = with_mask.then_some(&mut mask[..plan.mask_len()]);
-            plan.forward_in_place(key, y, mask)?;
-            self.expect("output_fnv", crate::sample::hash(y), checksum)?;
-        }
-        let y: &mut [f64] = &mut bytemuck::cast_slice_mut(tensor)[..plan.extent()];
+        let y: &mut [f32] = &mut bytemuck::cast_slice_mut(tensor)[..place.len];
+        (0..).zip(&mut *y).for_each(|(i, y)| *y = golden_input(i));
+        plan.forward_in_place(key, place.view_mut(y))?;
+        self.expect("output_fnv", crate::sample::hash(y), checksum)?;
+        (0..).zip(&mut *y).for_each(|(i, y)| *y = golden_input(i));
+        let words = &mut mask[..plan.mask_words()];
+        plan.draw(key, words)?.forward_in_place(place.view_mut(y))?;
+        self.expect("output_fnv", crate::sample::hash(y), checksum)?;
+        let y: &mut [f64] = &mut bytemuck::cast_slice_mut(tensor)[..place.len];
         (0..).zip(&mut *y).for_each(|(i, y)| *y = f64::from(golden_input(i)));
-        plan.forward_in_place(key, y, None)?;
+        plan.forward_in_place(key, place.view_mut(y))?;
         self.expect("output_f64_fnv", crate::sample::hash(y), checksum)?;
-        let y: &mut [i8] = &mut bytemuck::cast_slice_mut(tensor)[..plan.extent()];
+        let y: &mut [i8] = &mut bytemuck::cast_slice_mut(tensor)[..place.len];
         (0..).zip(&mut *y).for_each(|(i, y): (i32, _)| *y = (i % 251 - 128) as i8);
-        plan.drop_only(key, y, ZERO_POINT, None)?;
+        plan.drop_only(key, place.view_mut(y), ZERO_POINT)?;
         let mut hash = Checksum::new();
         hash.bytes(bytemuck::cast_slice(y));
         self.expect("output_i8_fnv", hash.value(), checksum)
     }
+}
+
+/// Whether the map is the first of those that share its mask.
+fn is_first(sharing: Sharing, map: &MapPart<'_>) -> bool {
+    let (over_samples, over_channels) = match sharing {
+        Sharing::None => (false, false),
+        Sharing::OverChannels => (false, true),
+        Sharing::OverSamples => (true, false),
+        Sharing::OverAll => (true, true),
+    };
+    (!over_samples || map.sample() == 0) && (!over_channels || map.channel() == 0)
 }
 
 /// Element `i` of the input of the golden vectors.
@@ -272,9 +298,10 @@ struct Bits {
 }
 
 impl Bits {
-    fn take(&mut self, part: &PlanePart<'_>) {
-        for i in 0..part.mask.len() {
-            self.byte |= u8::from(!part.mask.is_kept(i)) << (self.units % 8);
+    fn take(&mut self, part: &MapPart<'_>) {
+        let keep = part.keep();
+        for i in 0..keep.len() {
+            self.byte |= u8::from(!keep.is_kept(i)) << (self.units % 8);
             self.units += 1;
             if self.units.is_multiple_of(8) {
                 self.hash.bytes(&[core::mem::take(&mut self.byte)]);

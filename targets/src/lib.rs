@@ -13,6 +13,7 @@ use dropblock::Backend;
 pub mod checksum;
 mod golden;
 mod passes;
+mod place;
 mod sample;
 pub mod start;
 mod tools;

@@ -1,7 +1,7 @@
 //! What stands beside the passes: dilation alone, views, shards, presets, schedules, scales.
 
 use dropblock::{
-    Backend, BlockSize, Dilation, DropBlock, Key, Map, MaskView, Scale, Schedule, Shape,
+    Backend, BlockSize, Dilation, DropBlock, Keep, Key, Map, Scale, Schedule, Shape, View, ViewMut,
 };
 
 use crate::checksum::Checksum;
@@ -15,7 +15,8 @@ pub(crate) fn run(
     checksum: &mut Checksum,
 ) -> Result<(), Failure> {
     dilation(memory, backend, checksum)?;
-    views(memory, backend, checksum)?;
+    kept(memory, backend, checksum)?;
+    flipped(memory, backend)?;
     shards(memory, backend)?;
     presets(memory, backend, checksum)?;
     schedules(checksum)?;
@@ -55,41 +56,59 @@ fn dilation(memory: &mut Memory, backend: Backend, checksum: &mut Checksum) -> R
 }
 
 /// Words, lanes and runs say the same of a mask.
-fn views(memory: &mut Memory, backend: Backend, checksum: &mut Checksum) -> Result<(), Failure> {
+fn kept(memory: &mut Memory, backend: Backend, checksum: &mut Checksum) -> Result<(), Failure> {
     let plan = DropBlock::new(3, 0.3)?.with_backend(backend)?.plan(Shape::nchw(2, 3, 9, 13))?;
-    let mask = &mut memory.mask[..plan.mask_len()];
-    plan.mask(Key::new(3), mask)?;
+    let mask = plan.draw(Key::new(3), &mut memory.mask[..plan.mask_words()])?;
     for (sample, channel) in [(0, 0), (0, 2), (1, 1)] {
-        let view = plan.view(mask, sample, channel)?;
-        same(view.len() == 9 * 13, "length of a view")?;
-        for run in view.keep_runs() {
+        let keep = mask.map(sample, channel)?.keep();
+        same(keep.len() == 9 * 13, "length of a map")?;
+        for run in keep.runs() {
             checksum.word(run.start as u64);
             checksum.word(run.end as u64);
-            same(run.clone().all(|unit| view.is_kept(unit)), "runs")?;
+            same(run.clone().all(|unit| keep.is_kept(unit)), "runs")?;
         }
-        for unit in (0..view.len()).step_by(19) {
-            let lanes = view.keep_lanes::<19>(unit);
-            let word = view.keep_word(unit);
+        for unit in (0..keep.len()).step_by(19) {
+            let lanes = keep.lanes::<19>(unit);
+            let word = keep.word(unit);
             let equal = (0..).zip(lanes).all(|(i, lane)| (lane == !0) == (word >> i & 1 == 1));
             same(equal, "lanes and words")?;
             checksum.word(word);
         }
-        same(MaskView::new(mask, 0..plan.units())?.dropped() == plan.count(mask)?, "dropped")?;
     }
-    Ok(())
+    let all = Keep::new(mask.dropped_words(), 0..plan.units())?;
+    let kept: usize = all.runs().map(|run| run.len()).sum();
+    same(kept as u64 == mask.count().total - mask.count().dropped, "kept units")
+}
+
+/// A tensor is read and written from its last row to its first, with other strides for the output.
+fn flipped(memory: &mut Memory, backend: Backend) -> Result<(), Failure> {
+    const LEN: usize = 2 * 3 * 9 * 13;
+    let plan = DropBlock::new(3, 0.3)?.with_backend(backend)?.plan(Shape::nchw(2, 3, 9, 13))?;
+    let mask = plan.draw(Key::new(4), &mut memory.mask[..plan.mask_words()])?;
+    let (x, y) = memory.tensor.split_at_mut(512);
+    let x: &mut [f32] = &mut bytemuck::cast_slice_mut(x)[..LEN];
+    let y: &mut [f32] = &mut bytemuck::cast_slice_mut(y)[..2 * LEN];
+    (0..).zip(&mut *x).for_each(|(i, x): (u16, _)| *x = 1.0 + f32::from(i));
+    let input = View::new(x, LEN - 1, [-351, -117, 0, -13, -1]);
+    mask.forward(input, ViewMut::new(y, 2 * LEN - 1, [-702, -234, 0, -26, -2]))?;
+    x.reverse();
+    mask.forward_in_place(&mut *x)?;
+    let equal = x.iter().zip(y.iter().rev().step_by(2)).all(|(x, y)| x.to_bits() == y.to_bits());
+    same(equal, "signed strides")
 }
 
 /// The parts of a batch have the parts of its mask.
 fn shards(memory: &mut Memory, backend: Backend) -> Result<(), Failure> {
     let layer = DropBlock::new(4, 0.25)?.with_backend(backend)?;
     let whole = layer.plan(Shape::nchw(4, 2, 8, 8))?;
-    let part = layer.plan(Shape::nchw(2, 2, 8, 8))?;
-    let (mask, other) = memory.mask.split_at_mut(512);
-    let key = Key::new(u64::MAX).first_sample(1 << 33);
-    whole.mask(key, mask)?;
+    let part = whole.with_samples(2)?;
+    let (words, other) = memory.mask.split_at_mut(512);
+    let key = Key::new(u64::MAX).with_first_sample(1 << 33);
+    let whole = whole.draw(key, words)?;
     // Two samples of two channels of 64 units are four words.
-    part.mask(key.first_sample((1 << 33) + 2), other)?;
-    same(mask[4..8] == other[..4], "mask of a shard")
+    let part = part.draw(key.with_first_sample((1 << 33) + 2), other)?;
+    same(whole.dropped_words()[4..8] == part.dropped_words()[..4], "mask of a shard")?;
+    same(part.with_count(whole.count()).is_ok(), "count of a shard")
 }
 
 fn presets(memory: &mut Memory, backend: Backend, checksum: &mut Checksum) -> Result<(), Failure> {
@@ -101,9 +120,9 @@ fn presets(memory: &mut Memory, backend: Backend, checksum: &mut Checksum) -> Re
         DropBlock::dragon(5, 0.2)?,
     ] {
         let plan = layer.with_backend(backend)?.plan(Shape::nchw(2, 3, 10, 11))?;
-        let y: &mut [f32] = &mut bytemuck::cast_slice_mut(&mut memory.tensor)[..plan.len()];
+        let y: &mut [f32] = &mut bytemuck::cast_slice_mut(&mut memory.tensor)[..plan.elements()];
         crate::sample::fill(y, 2);
-        plan.forward_in_place(Key::new(8), y, None)?;
+        plan.forward_in_place(Key::new(8), &mut *y)?;
         checksum.word(crate::sample::hash(y));
     }
     Ok(())

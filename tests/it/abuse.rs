@@ -4,11 +4,13 @@
 use std::time::{Duration, Instant};
 
 use dropblock::{
-    Alignment, Backend, BlockSize, Buffer, Dilation, DropBlock, Dropped, Error, Gamma, Key, Layout,
-    Map, Plan, Region, Scale, Schedule, Shape, Sharing, reference,
+    Alignment, Backend, BlockSize, Buffer, Dilation, Drawn, DropBlock, DropCount, Error, Gamma,
+    Key, Layout, Map, Plan, Region, Scale, Schedule, Shape, Sharing, View, ViewMut, reference,
 };
+use rand_xoshiro::Xoshiro128PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng as _;
 
-use crate::case::Case;
+use crate::case::{Case, Place};
 use crate::suite::check;
 
 /// Numbers at which something overflows if it is not checked.
@@ -58,19 +60,16 @@ impl Numbers {
     }
 }
 
-/// Shapes, strides and blocks of any size: a plan whose numbers agree, or an error.
+/// Shapes and blocks of any size: a plan whose numbers agree, or an error.
 #[test]
 fn plans_of_any_size_are_refused_or_right() -> Result<(), Error> {
     let mut numbers = Numbers(7);
     let mut plans = 0;
     for _ in 0..8_000 {
         let [a, b, c, d, e] = std::array::from_fn(|_| numbers.limit());
-        let layout = [Layout::ChannelsFirst, Layout::ChannelsLast][numbers.below(2)];
+        let layout = Layout::ALL[numbers.below(2)];
         let map = [Map::l(e), Map::hw(d, e), Map::dhw(c, d, e)][numbers.below(3)];
-        let mut shape = Shape::new(a, b, map, layout);
-        if numbers.below(3) == 0 {
-            shape = shape.with_strides(std::array::from_fn(|_| numbers.limit()));
-        }
+        let shape = Shape::new(a, b, map, layout);
         let block = match numbers.below(4) {
             0 => BlockSize::relative(0.3),
             1 if map.rank() == 2 => BlockSize::hw(numbers.limit(), numbers.limit()),
@@ -83,25 +82,27 @@ fn plans_of_any_size_are_refused_or_right() -> Result<(), Error> {
             continue;
         };
         let layer = layer
-            .with_region([Region::Valid, Region::Full][numbers.below(2)])
-            .with_alignment([Alignment::Before, Alignment::After][numbers.below(2)])
-            .with_sharing([Sharing::SampleChannel, Sharing::All][numbers.below(2)]);
+            .with_region(Region::ALL[numbers.below(2)])
+            .with_alignment(Alignment::ALL[numbers.below(2)])
+            .with_sharing([Sharing::None, Sharing::OverAll][numbers.below(2)]);
         let what = format!("{shape:?} {layer:?}");
         match layer.plan(shape) {
             Ok(plan) => {
                 plans += 1;
                 let size = shape.map().size();
                 let exact = [a, b, size[0], size[1], size[2]].map(|n| n as u128);
-                assert_eq!(plan.len() as u128, exact.iter().product(), "{what}");
+                assert_eq!(plan.elements() as u128, exact.iter().product(), "{what}");
                 assert!((0.0..=1.0).contains(&plan.gamma()), "{what}");
-                assert_eq!(Ok(plan.len()), shape.len());
-                assert_eq!(Ok(plan.extent()), shape.extent());
-                assert!(plan.extent() >= plan.len() && plan.units() <= plan.len());
-                assert_eq!(plan.mask_len(), plan.units().div_ceil(64));
+                assert_eq!(Ok(plan.elements()), shape.len());
+                assert!(plan.units() <= plan.elements());
+                assert_eq!(plan.mask_words(), plan.units().div_ceil(64));
                 assert!(dilation.is_ok(), "{what}");
                 check_empty_buffers(&plan, &what);
+                for _ in 0..3 {
+                    check_far_views(&plan, std::array::from_fn(|_| numbers.limit()), &what);
+                }
             }
-            Err(Error::TooLarge { .. } | Error::Stride { .. } | Error::Rank { .. }) => {}
+            Err(Error::TooLarge { .. } | Error::Axis { .. } | Error::Rank { .. }) => {}
             Err(error) => panic!("{error}: {what}"),
         }
     }
@@ -112,39 +113,67 @@ fn plans_of_any_size_are_refused_or_right() -> Result<(), Error> {
 /// What an operation makes of buffers without elements, for a plan of any size.
 fn check_empty_buffers(plan: &Plan, what: &str) {
     let (key, none) = (Key::new(1), &mut [0.0_f32; 0]);
-    let dropped = Dropped { count: 0, of: plan.units() as u64 };
+    let drawn = Drawn::from(key).with_count(DropCount { dropped: 0, total: plan.units() as u64 });
     let length = |buffer, needed| match needed {
-        0 => Ok(dropped),
+        0 => Ok(drawn),
         needed => Err(Error::Length { buffer, needed, given: 0 }),
     };
-    let tensor = length(Buffer::Output, plan.extent());
-    assert_eq!(plan.forward_in_place(key, none, None), tensor, "{what}");
-    assert_eq!(plan.backward_in_place(key, &dropped, none).map(|()| dropped), tensor, "{what}");
-    assert_eq!(plan.drop_only(key, none, 0.0, None), tensor, "{what}");
-    let mask = length(Buffer::Mask, plan.mask_len());
-    assert_eq!(plan.mask(key, &mut []), mask, "{what}");
-    assert_eq!(plan.count(&[]), mask, "{what}");
-    assert_eq!(plan.dilate(&mut []).map(|()| dropped), mask, "{what}");
-    let view = plan.view(&[], 0, 0);
-    assert!(plan.is_empty() || view.is_err(), "{what}");
+    let tensor = length(Buffer::Output, plan.elements());
+    assert_eq!(plan.forward_in_place(key, &mut *none), tensor, "{what}");
+    assert_eq!(plan.backward_in_place(drawn, &mut *none).map(|()| drawn), tensor, "{what}");
+    assert_eq!(plan.drop_only(key, &mut *none, 0.0), tensor, "{what}");
+    let mask = length(Buffer::Mask, plan.mask_words());
+    let drawn_of = |mask: dropblock::Mask<'_>| mask.drawn().unwrap_or(drawn);
+    assert_eq!(plan.draw(key, &mut []).map(drawn_of), mask, "{what}");
+    assert_eq!(plan.mask_from(&[]).map(drawn_of), mask, "{what}");
+    assert_eq!(plan.dilate(&mut []).map(|()| drawn), mask, "{what}");
+    let map = plan.mask_from(&[]).and_then(|mask| mask.map(0, 0).map(|map| map.keep().len()));
+    assert!(plan.elements() == 0 || map.is_err(), "{what}");
     assert!(plan.position_scale::<f32>(usize::MAX).is_err(), "{what}");
+}
+
+/// Views with strides and places of any size of a small buffer: there is an error, or the view has
+/// no elements outside.
+fn check_far_views(plan: &Plan, numbers: [usize; 6], what: &str) {
+    let (len, key) = (70, Key::new(1));
+    let [first, strides @ ..] = numbers;
+    let strides = strides.map(|stride| stride as isize);
+    let is_small = plan.elements() <= len;
+    let mut y = vec![5.0_f32; len];
+    match plan.forward_in_place(key, ViewMut::new(&mut y, first, strides)) {
+        Ok(_) => assert!(is_small, "{strides:?} {what}"),
+        Err(Error::View { needed: [before, after], given, .. }) => {
+            assert_eq!(given, [first, len], "{strides:?} {what}");
+            let is_inside = before <= first && first < len && after < len - first;
+            assert!(!is_inside, "{strides:?} {what}");
+        }
+        Err(Error::Stride { .. }) => assert!(plan.elements() > 0, "{strides:?} {what}"),
+        Err(Error::TooLarge { .. }) => assert!(plan.elements() > 0, "{strides:?} {what}"),
+        Err(error) => panic!("{error}: {what}"),
+    }
+    let x = vec![5.0_f32; len];
+    let from = View::new(&x, first, strides);
+    let result = plan.backward(key, from, &mut [0.0_f32; 0]);
+    assert!(result.is_err() || plan.elements() == 0, "{strides:?} {what}");
 }
 
 /// The longest axis that there is, and the most samples, where the mask is small.
 #[test]
 fn masks_of_tensors_that_no_memory_holds() -> Result<(), Error> {
     for backend in Backend::available() {
-        let layer = DropBlock::new(3, 0.3)?.with_sharing(Sharing::All).with_backend(backend)?;
+        let layer = DropBlock::new(3, 0.3)?.with_sharing(Sharing::OverAll).with_backend(backend)?;
         let small = layer.plan(Shape::nchw(1, 1, 9, 10))?;
         let huge = layer.plan(Shape::nchw(1 << 30, 1 << 22, 9, 10))?;
-        let (mut mask, mut same) = ([0; 2], [0; 2]);
-        let key = Key::new(u64::MAX).step(u64::MAX).layer(u64::MAX).first_sample(u64::MAX);
-        assert_eq!(huge.mask(key, &mut mask), small.mask(key, &mut same));
-        assert_eq!(mask, same);
-        let mut planes = 0;
-        huge.for_each_plane(key, |part| planes += part.mask.len())?;
-        assert_eq!((planes, huge.units()), (90, 90));
-        assert_eq!(huge.view(&mask, (1 << 30) - 1, (1 << 22) - 1)?.len(), 90);
+        let (mut words, mut same) = ([0; 2], [0; 2]);
+        let key = Key::from_words([u64::MAX; 4]);
+        let mask = huge.draw(key, &mut words)?;
+        assert_eq!(mask.drawn(), small.draw(key, &mut same)?.drawn());
+        assert_eq!(mask.dropped_words(), same);
+        assert_eq!((huge.count(key)?, huge.units()), (small.count(key)?, 90));
+        let map = mask.map((1 << 30) - 1, (1 << 22) - 1)?;
+        assert!(map.keep().runs().eq(small.mask_from(&same)?.map(0, 0)?.keep().runs()));
+        assert_eq!((map.keep().len(), map.elements().end), (90, huge.elements()));
+        assert_eq!(mask.maps()?.nth(1 << 20).map(|map| map.channel()), Some(1 << 20));
     }
     Ok(())
 }
@@ -193,30 +222,29 @@ fn an_axis_of_size_0_is_an_empty_tensor() -> Result<(), Error> {
             if samples * channels > 0 && !map.is_empty() {
                 continue;
             }
-            for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-                for scale in [Scale::Tensor, Scale::Sample, Scale::Channel, Scale::PerPosition] {
+            for &layout in Layout::ALL {
+                for &scale in Scale::ALL {
                     for (region, sharing) in [
-                        (Region::Valid, Sharing::All),
-                        (Region::Full, Sharing::SampleChannel),
-                        (Region::Full, Sharing::Sample),
-                        (Region::Valid, Sharing::Channel),
+                        (Region::Valid, Sharing::OverAll),
+                        (Region::Full, Sharing::None),
+                        (Region::Full, Sharing::OverChannels),
+                        (Region::Valid, Sharing::OverSamples),
                     ] {
                         let layer = DropBlock::new(2, 0.5)?.with_gamma(Gamma::Raw(0.5))?;
                         let layer =
                             layer.with_region(region).with_sharing(sharing).with_scale(scale);
                         let shape = Shape::new(samples, channels, map, layout);
                         let key = Key::new(3);
-                        let case = Case { layer, shape, key, first_sample: 0, noise: false };
                         for backend in Backend::available() {
-                            check(backend, &case);
+                            check(backend, &Case::new(layer, shape, key));
                         }
                         let plan = layer.plan(shape)?;
-                        assert!(plan.is_empty() && plan.len() + plan.extent() == 0);
+                        assert_eq!(plan.elements() + plan.units() + plan.mask_words(), 0);
                         assert!(plan.gamma() <= 1.0);
                         assert!(plan.expected_dropped() == 0.0 || !map.is_empty());
-                        assert_eq!(plan.centers(key, &mut [7])?, 0);
-                        let mut generator = reference::generator(&key, 0);
-                        assert_eq!(plan.centers_from_rng(&mut generator, &mut [7])?, 0);
+                        assert_eq!(plan.draw_centers(key, &mut [7])?, 0);
+                        let mut generator = Xoshiro128PlusPlus::seed_from_u64(3);
+                        assert_eq!(plan.draw_centers_from(&mut generator, &mut [7])?, 0);
                     }
                 }
             }
@@ -241,10 +269,16 @@ fn strides_of_empty_tensors_do_not_matter() -> Result<(), Error> {
     for map in [Map::l(9), Map::hw(9, 9), Map::dhw(9, 9, 9), Map::dhw(0, 9, 9), Map::hw(9, 0)] {
         for (samples, channels) in [(0, 3), (3, 0)] {
             let shape = Shape::new(samples, channels, map, Layout::ChannelsFirst);
-            let plan = layer.plan(shape.with_strides([usize::MAX; 5]))?;
-            assert_eq!((plan.len(), plan.extent(), plan.mask_len()), (0, 0, 0));
-            let dropped = plan.forward_in_place(Key::new(1), &mut [0.0_f32; 0], None)?;
-            assert_eq!(dropped, Dropped::default());
+            let plan = layer.plan(shape)?;
+            let (key, nothing) = (Key::new(1), Some(DropCount::default()));
+            for strides in [[isize::MAX; 5], [isize::MIN; 5], [0; 5]] {
+                let mut y = [0.0_f32; 0];
+                let out = ViewMut::new(&mut y, 0, strides);
+                assert_eq!(plan.forward_in_place(key, out)?.count(), nothing, "{strides:?}");
+                let (from, out) = (View::new(&[], 9, strides), ViewMut::new(&mut y, 7, strides));
+                assert_eq!(plan.forward(key, from, out)?.count(), nothing, "{strides:?}");
+                plan.drop_only(key, ViewMut::new(&mut y, 0, strides), 1.0)?;
+            }
         }
     }
     Ok(())
@@ -274,7 +308,7 @@ fn plans_of_empty_maps_take_no_time() -> Result<(), Error> {
         for map in [Map::hw(1 << 31, 0), Map::dhw(1, 1 << 31, 0), Map::dhw(0, 1 << 31, 2)] {
             let layer = DropBlock::new(1 << 31, 0.1)?;
             let plan = layer.plan(Shape::new(1, 1, map, Layout::ChannelsFirst))?;
-            assert!(plan.is_empty());
+            assert_eq!(plan.elements(), 0);
         }
     }
     // Some milliseconds, where 200 times 2^31 rows took minutes.
@@ -285,33 +319,46 @@ fn plans_of_empty_maps_take_no_time() -> Result<(), Error> {
 /// Strides by chance: those that are accepted give each unit an element of its own.
 #[test]
 fn strides_never_overlap() -> Result<(), Error> {
-    let layer = DropBlock::new(2, 0.4)?;
+    let layer = DropBlock::new(2, 0.4)?.with_gamma(Gamma::Raw(1.0))?;
     let mut numbers = Numbers(9);
-    let mut accepted = 0;
+    let (mut accepted, mut corrected) = (0, 0);
+    let mut room = vec![0.0_f32; 1_000_000];
     for _ in 0..8_000 {
         let [n, c, d, h, w] = std::array::from_fn(|_| 1 + numbers.below(3));
-        let shape = Shape::ncdhw(n, c, d, h, w).with_strides(std::array::from_fn(|_| {
-            [numbers.below(4), numbers.below(20), numbers.below(90)][numbers.below(3)]
-        }));
-        let Ok(plan) = layer.plan(shape) else { continue };
-        accepted += 1;
-        let mut owners = vec![0; plan.extent()];
-        let [sn, sc, sd, sh, sw] = shape.strides();
-        for index in 0..plan.len() {
-            let (w_, h_, d_) = (index % w, index / w % h, index / (w * h) % d);
-            let (c_, n_) = (index / (w * h * d) % c, index / (w * h * d * c));
-            owners[n_ * sn + c_ * sc + d_ * sd + h_ * sh + w_ * sw] += 1;
+        let shape = Shape::ncdhw(n, c, d, h, w);
+        let mut strides: [isize; 5] = std::array::from_fn(|_| {
+            let stride = [numbers.below(4), numbers.below(20), numbers.below(90)][numbers.below(3)];
+            if numbers.below(2) == 0 { stride as isize } else { -(stride as isize) }
+        });
+        let plan = layer.plan(shape)?;
+        // What is refused is accepted once the strides are as long as it is said, one by one.
+        let mut is_refused = false;
+        while let Err(error) =
+            plan.forward_in_place(Key::new(1), ViewMut::new(&mut room, 500_000, strides))
+        {
+            let Error::Stride { axis, needed, given } = error else { panic!("{error}") };
+            assert!(needed > given.unsigned_abs() as u64, "{error}");
+            assert_eq!(given, strides[axis]);
+            strides[axis] = needed as isize;
+            is_refused = true;
+        }
+        accepted += usize::from(!is_refused);
+        corrected += usize::from(is_refused);
+        let place = Place::tight(&shape, strides);
+        let mut x = vec![5.0_f32; place.len];
+        let out = ViewMut::new(&mut x, place.first, strides);
+        plan.forward_in_place(Key::new(1), out)?;
+        let mut owners = vec![0; place.len];
+        for element in place.elements(&shape) {
+            owners[element] += 1;
         }
         assert!(owners.iter().all(|&owners| owners <= 1), "{shape:?}");
         // What belongs to no unit stays, though all units are written.
-        let everything = layer.with_gamma(Gamma::Raw(1.0))?.plan(shape)?;
-        let mut x = vec![5.0_f32; plan.extent()];
-        everything.forward_in_place(Key::new(1), &mut x, None)?;
         let expected: Vec<f32> =
             owners.iter().map(|&owners| if owners == 0 { 5.0 } else { 0.0 }).collect();
         assert_eq!(x, expected, "{shape:?}");
     }
-    assert!(accepted > 100, "only {accepted} accepted");
+    assert!(accepted > 100 && corrected > 100, "{accepted} accepted, {corrected} corrected");
     Ok(())
 }
 
@@ -370,9 +417,7 @@ fn options_at_the_limits() -> Result<(), Error> {
                     assert_eq!(plan.gamma(), realised, "{what}");
                     assert!((0.0..=1.0).contains(&plan.gamma()), "{what}");
                     assert!((0.0..=1.0).contains(&plan.expected_dropped()), "{what}");
-                    let case =
-                        Case { layer, shape, key: Key::new(1), first_sample: 0, noise: false };
-                    check(Backend::Simd, &case);
+                    check(Backend::Simd, &Case::new(layer, shape, Key::new(1)));
                 }
             }
         }

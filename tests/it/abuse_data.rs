@@ -5,8 +5,8 @@
 use std::thread;
 
 use dropblock::{
-    Backend, DropBlock, Dropped, Error, Gamma, Key, Layout, Map, MaskView, Region, Scale, Shape,
-    Sharing,
+    Backend, Drawn, DropBlock, DropCount, Error, Fill, Gamma, Keep, Key, Layout, Map, Region,
+    Scale, Shape, Sharing,
 };
 
 use crate::abuse::Numbers;
@@ -18,14 +18,14 @@ use crate::case::{Case, bits_of, count, pack, tensor};
 fn signalling_nan_survive_where_nothing_can_be_dropped() -> Result<(), Error> {
     let shape = Shape::ncl(3, 22, 44);
     for gamma in [Gamma::Raw(0.0), Gamma::Paper { scale: 6.6e-96 }, Gamma::paper_group(2)] {
-        for scale in [Scale::Tensor, Scale::Channel, Scale::None, Scale::PerPosition] {
+        for scale in [Scale::PerTensor, Scale::PerMap, Scale::Off, Scale::PerPosition] {
             for backend in Backend::available() {
                 let layer = DropBlock::new(45, 0.07)?.with_gamma(gamma)?.with_scale(scale);
                 let plan = layer.with_backend(backend)?.plan(shape)?;
-                let x = vec![f32::from_bits(0x7f8a_946b); plan.len()];
-                let (mut y, mut mask) = (vec![0.0; x.len()], vec![!0; plan.mask_len()]);
-                plan.forward(Key::new(1), &x, &mut y, Some(&mut mask))?;
-                assert!(bits_of(&y) == bits_of(&x) && mask.iter().all(|&word| word == 0));
+                let x = vec![f32::from_bits(0x7f8a_946b); plan.elements()];
+                let (mut y, mut words) = (vec![0.0; x.len()], vec![!0; plan.mask_words()]);
+                plan.draw(Key::new(1), &mut words)?.forward(&x, &mut y)?;
+                assert!(bits_of(&y) == bits_of(&x) && words.iter().all(|&word| word == 0));
             }
         }
     }
@@ -33,7 +33,7 @@ fn signalling_nan_survive_where_nothing_can_be_dropped() -> Result<(), Error> {
 }
 
 /// A plan with buffers, counts and masks of another: an error, or its own result, never a word
-/// past the buffer.
+/// past the buffer. A mask knows its plan, so that only words and counts can be of another.
 #[test]
 fn wrong_plans() -> Result<(), Error> {
     let layer = DropBlock::new(3, 0.4)?;
@@ -43,18 +43,31 @@ fn wrong_plans() -> Result<(), Error> {
             let plan = layer.plan(Shape::nchw(a.0, a.1, a.2, a.3))?;
             let other = layer.plan(Shape::nchw(b.0, b.1, b.2, b.3))?;
             let key = Key::new(1);
-            let mut mask = vec![0; other.mask_len()];
-            let dropped = other.mask(key, &mut mask)?;
-            let mut x = vec![1.0_f32; plan.len()];
-            let same_units = plan.units() == other.units();
-            let result = plan.apply_in_place(&mask, &dropped, &mut x);
-            assert_eq!(result.is_ok(), same_units, "plan {i}, mask {j}");
+            let mut words = vec![0; other.mask_words()];
+            let count = other.draw(key, &mut words)?.count();
+            let own = plan.mask_from(&words);
+            assert_eq!(own.is_ok(), plan.mask_words() <= words.len(), "plan {i}, words {j}");
+            if let Ok(mask) = own {
+                let bits = words.iter().flat_map(|word| (0..64).map(move |i| word >> i & 1));
+                let dropped = bits.take(plan.units()).sum();
+                assert_eq!(mask.count(), DropCount { dropped, total: plan.units() as u64 });
+                // The count of more units is a sum if the rest of it is a count.
+                let is_sum = count.total >= mask.count().total
+                    && (dropped..=dropped + count.total - mask.count().total)
+                        .contains(&count.dropped);
+                assert_eq!(mask.with_count(count).is_ok(), is_sum, "plan {i}, count {j}");
+                let mut x = vec![1.0_f32; other.elements()];
+                let result = mask.backward_in_place(&mut x);
+                assert_eq!(result.is_ok(), plan.units() == other.units(), "plan {i}, tensor {j}");
+                assert!(result.is_ok() || x.iter().all(|&x| x == 1.0));
+            }
+            let mut x = vec![1.0_f32; plan.elements()];
+            let result = plan.backward_in_place(Drawn::from(key).with_count(count), &mut x);
+            assert_eq!(result.is_ok(), plan.units() <= other.units(), "plan {i}, count {j}");
             assert!(result.is_ok() || x.iter().all(|&x| x == 1.0));
-            let result = plan.backward_in_place(key, &dropped, &mut x);
-            assert_eq!(result.is_ok(), same_units, "plan {i}, count {j}");
-            let mut x = vec![1.0_f32; other.len()];
-            let result = plan.forward_in_place(key, &mut x, None);
-            assert_eq!(result.is_ok(), same_units, "plan {i}, tensor {j}");
+            let mut x = vec![1.0_f32; other.elements()];
+            let result = plan.forward_in_place(key, &mut x);
+            assert_eq!(result.is_ok(), plan.units() == other.units(), "plan {i}, tensor {j}");
             assert!(result.is_ok() || x.iter().all(|&x| x == 1.0));
         }
     }
@@ -76,17 +89,18 @@ fn reused_and_dirty_buffers() -> Result<(), Error> {
         );
         let region = [Region::Valid, Region::Full][numbers.below(2)];
         let layer = DropBlock::new(1 + numbers.below(6), 0.3)?.with_region(region);
-        let case = Case { layer, shape, key: Key::new(turn), first_sample: 0, noise: false };
+        let case = Case::new(layer, shape, Key::new(turn));
         let expected = case.expected_mask();
         for backend in Backend::available() {
             let plan = case.plan(backend);
-            let words = plan.mask_len();
-            let (past, x) = (mask[words..].to_vec(), tensor(plan.len()));
-            let dropped = plan.forward(case.key, &x, &mut y[..plan.len()], Some(&mut mask))?;
-            assert_eq!(dropped, count(&expected), "{case:?}");
+            let (words, len) = (plan.mask_words(), plan.elements());
+            let (past, x) = (mask[words..].to_vec(), tensor(len));
+            let drawn = plan.draw(case.key, &mut mask)?;
+            assert_eq!(drawn.count(), count(&expected), "{case:?}");
+            drawn.forward(&x, &mut y[..len])?;
             assert!(mask[..words] == pack(&expected) && mask[words..] == past, "{case:?}");
             let expected_y = case.expected(&expected, &x, &x);
-            assert_eq!(bits_of(&y[..plan.len()]), bits_of(&expected_y), "{case:?}");
+            assert_eq!(bits_of(&y[..len]), bits_of(&expected_y), "{case:?}");
         }
     }
     Ok(())
@@ -96,25 +110,31 @@ fn reused_and_dirty_buffers() -> Result<(), Error> {
 #[test]
 fn dirty_bits_past_the_mask() -> Result<(), Error> {
     for backend in Backend::available() {
-        let plan = DropBlock::new(3, 0.2)?.with_backend(backend)?.plan(Shape::nchw(1, 3, 5, 7))?;
-        let mut clean = vec![0; plan.mask_len()];
-        let dropped = plan.mask(Key::new(4), &mut clean)?;
+        let layer = DropBlock::new(3, 0.2)?.with_fill(Fill::Noise).with_backend(backend)?;
+        let plan = layer.plan(Shape::nchw(1, 3, 5, 7))?;
+        let key = Key::new(4);
+        let mut clean = vec![0; plan.mask_words()];
+        let count = plan.draw(key, &mut clean)?.count();
         let mut dirty = clean.clone();
         dirty[1] |= !0 << (105 - 64);
         dirty.extend([!0; 3]);
-        assert_eq!(plan.count(&dirty)?, dropped, "{backend}");
-        let (mut x, mut y) = (tensor(105), tensor(105));
-        plan.apply_in_place(&clean, &dropped, &mut x)?;
-        plan.apply_in_place(&dirty, &dropped, &mut y)?;
-        assert_eq!(bits_of(&x), bits_of(&y), "{backend}");
-        plan.fill_dropped(&clean, &mut x, 9.0)?;
-        plan.fill_dropped(&dirty, &mut y, 9.0)?;
-        assert_eq!(bits_of(&x), bits_of(&y), "{backend}");
-        plan.fill_noise(Key::new(4), &clean, &mut x)?;
-        plan.fill_noise(Key::new(4), &dirty, &mut y)?;
-        assert_eq!(bits_of(&x), bits_of(&y), "{backend}");
-        let view = |mask| plan.view(mask, 0, 2).map(|view: MaskView<'_>| view.dropped());
-        assert_eq!(view(&clean)?, view(&dirty)?);
+        let masks = [plan.mask_from(&clean)?, plan.mask_from(&dirty)?];
+        let [clean_mask, dirty_mask] = masks;
+        assert_eq!((clean_mask.count(), dirty_mask.count()), (count, count), "{backend}");
+        assert_eq!(dirty_mask.count_group(0)?, count, "{backend}");
+        let same = |of: &dyn Fn(usize, &mut [f32]) -> Result<(), Error>| {
+            let (mut x, mut y) = (tensor(105), tensor(105));
+            of(0, &mut x)?;
+            of(1, &mut y)?;
+            assert_eq!(bits_of(&x), bits_of(&y), "{backend}");
+            Ok::<_, Error>(())
+        };
+        same(&|i, x| masks[i].backward_in_place(&mut *x))?;
+        same(&|i, x| masks[i].with_key(key)?.forward_in_place(&mut *x))?;
+        same(&|i, x| masks[i].drop_only(&mut *x, 9.0))?;
+        let [a, b] = [clean_mask.map(0, 2)?, dirty_mask.map(0, 2)?];
+        assert!(a.keep().runs().eq(b.keep().runs()));
+        assert_eq!(a.scale::<f32>(), b.scale::<f32>());
         let before = dirty.clone();
         plan.dilate(&mut dirty)?;
         assert_eq!(dirty[1] >> 41, before[1] >> 41, "{backend}");
@@ -147,28 +167,31 @@ fn values_that_are_not_ordinary() -> Result<(), Error> {
     ];
     let x: Vec<f32> = (0..2 * 3 * 16 * 33).map(|i| f32::from_bits(special[i % 16])).collect();
     for backend in Backend::available() {
-        for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-            for scale in [Scale::Tensor, Scale::Channel, Scale::Fixed, Scale::PerPosition] {
+        for &layout in Layout::ALL {
+            for scale in [Scale::PerTensor, Scale::PerMap, Scale::Fixed, Scale::PerPosition] {
                 let layer = DropBlock::new(3, 0.2)?.with_scale(scale).with_backend(backend)?;
                 let shape = Shape::new(2, 3, Map::hw(16, 33), layout);
-                let case = Case { layer, shape, key: Key::new(5), first_sample: 0, noise: false };
+                let case = Case::new(layer, shape, Key::new(5));
                 let (mask, plan) = (case.expected_mask(), case.plan(backend));
                 let expected = case.expected(&mask, &x, &x);
                 for with_mask in [false, true] {
-                    let mut words = vec![0; plan.mask_len()];
-                    let (mut y, words) = (x.clone(), with_mask.then_some(&mut *words));
-                    plan.forward_in_place(case.key, &mut y, words)?;
+                    let (mut y, mut words) = (x.clone(), vec![0; plan.mask_words()]);
+                    if with_mask {
+                        plan.draw(case.key, &mut words)?.forward_in_place(&mut y)?;
+                    } else {
+                        plan.forward_in_place(case.key, &mut y)?;
+                    }
                     let wrong =
                         bits_of(&y).iter().zip(bits_of(&expected)).position(|(y, e)| *y != e);
                     assert_eq!(wrong, None, "{backend} {case:?}");
                 }
                 // Nothing is dropped and nothing scaled, not even a signalling NaN made quiet.
-                let inference = layer.inference().plan(shape)?;
+                let inference = layer.with_training(false).plan(shape)?;
                 let mut y = x.clone();
-                inference.forward_in_place(case.key, &mut y, None)?;
+                inference.forward_in_place(case.key, &mut y)?;
                 assert_eq!(bits_of(&y), bits_of(&x), "{backend} {case:?}");
                 let mut y = vec![1.0; x.len()];
-                inference.forward(case.key, &x, &mut y, None)?;
+                inference.forward(case.key, &x, &mut y)?;
                 assert_eq!(bits_of(&y), bits_of(&x), "{backend} {case:?}");
             }
         }
@@ -181,12 +204,14 @@ fn values_that_are_not_ordinary() -> Result<(), Error> {
 fn one_plan_in_many_threads() -> Result<(), Error> {
     let plan = DropBlock::new(3, 0.2)?.plan(Shape::nchw(2, 5, 20, 21))?;
     let run = |step: u64| {
-        let mut x = tensor(plan.len());
-        let mut mask = vec![0; plan.mask_len()];
-        let key = Key::new(1).step(step);
-        let dropped = plan.forward_in_place(key, &mut x, Some(&mut mask))?;
-        plan.backward_in_place(key, &dropped, &mut x)?;
-        Ok::<_, Error>((bits_of(&x), mask))
+        let mut x = tensor(plan.elements());
+        let mut words = vec![0; plan.mask_words()];
+        let key = Key::new(1).with_step(step);
+        let mask = plan.draw(key, &mut words)?;
+        mask.forward_in_place(&mut x)?;
+        let Some(drawn) = mask.drawn() else { panic!("a drawn mask has a key") };
+        plan.backward_in_place(drawn, &mut x)?;
+        Ok::<_, Error>((bits_of(&x), words))
     };
     let alone: Vec<_> = (0..40).map(run).collect::<Result<_, _>>()?;
     thread::scope(|scope| {
@@ -205,12 +230,12 @@ fn one_plan_in_many_threads() -> Result<(), Error> {
 /// still has numbers gives the same mask with a stored mask and without.
 #[test]
 fn keys_at_the_limits() -> Result<(), Error> {
-    for sharing in [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All] {
-        for region in [Region::Valid, Region::Full] {
+    for &sharing in Sharing::ALL {
+        for &region in Region::ALL {
             let layer = DropBlock::new(3, 0.2)?.with_sharing(sharing).with_region(region);
             let shape = Shape::nchw(3, 2, 9, 11);
             let plan = layer.plan(shape)?;
-            let far = plan.mask(Key::new(0).first_sample(u64::MAX), &mut [0; 10]);
+            let far = plan.count(Key::new(0).with_first_sample(u64::MAX));
             let last = match far {
                 Err(Error::FirstSample { limit, given: u64::MAX }) => limit,
                 Ok(_) => u64::MAX,
@@ -218,17 +243,18 @@ fn keys_at_the_limits() -> Result<(), Error> {
             };
             for word in [0, 1, u64::MAX - 1, u64::MAX, 1 << 63, 1 << 32] {
                 for first_sample in [0, 1 << 32, last / 2, last - 1, last] {
-                    let key = Key::new(word).step(!word).layer(word).first_sample(first_sample);
-                    let case = Case { layer, shape, key, first_sample, noise: false };
-                    let (expected, x) = (case.expected_mask(), tensor(plan.len()));
+                    let key = Key::from_words([word, !word, word, first_sample]);
+                    let case = Case::new(layer, shape, key);
+                    let (expected, x) = (case.expected_mask(), tensor(plan.elements()));
                     let y = bits_of(&case.expected(&expected, &x, &x));
                     for backend in Backend::available() {
                         let plan = case.plan(backend);
-                        let mut mask = vec![!0; plan.mask_len()];
-                        assert_eq!(plan.mask(key, &mut mask)?, count(&expected), "{case:?}");
-                        assert_eq!(mask, pack(&expected), "{case:?}");
+                        let mut words = vec![!0; plan.mask_words()];
+                        let mask = plan.draw(key, &mut words)?;
+                        assert_eq!(mask.count(), count(&expected), "{case:?}");
+                        assert_eq!(mask.dropped_words(), pack(&expected), "{case:?}");
                         let mut x = x.clone();
-                        plan.forward_in_place(key, &mut x, None)?;
+                        plan.forward_in_place(key, &mut x)?;
                         assert_eq!(bits_of(&x), y, "{case:?}");
                     }
                 }
@@ -242,45 +268,46 @@ fn keys_at_the_limits() -> Result<(), Error> {
 #[test]
 fn every_first_sample_does_for_empty_maps() -> Result<(), Error> {
     for first_sample in [u64::MAX / 18, u64::MAX - 1, u64::MAX] {
-        for sharing in [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All] {
+        for &sharing in Sharing::ALL {
             let layer = DropBlock::new(1, 0.9)?.with_sharing(sharing);
             let shape = Shape::ncl(2, 18, 0);
-            let key = Key::new(1).first_sample(first_sample);
-            let case = Case { layer, shape, key, first_sample, noise: false };
+            let key = Key::new(1).with_first_sample(first_sample);
+            let case = Case::new(layer, shape, key);
             assert!(case.expected_mask().is_empty());
-            assert_eq!(layer.plan(shape)?.mask(key, &mut [])?, Dropped::default());
+            let plan = layer.plan(shape)?;
+            assert_eq!(plan.draw(key, &mut [])?.count(), DropCount::default());
         }
     }
     Ok(())
 }
 
-/// Views of ranges that run backwards or end at the last number.
+/// Ranges that run backwards or end at the last number.
 #[test]
-fn views_at_the_limits() -> Result<(), Error> {
+fn ranges_at_the_limits() -> Result<(), Error> {
     let words = [!0_u64, 0, 5];
     for end in [193, usize::MAX - 63, usize::MAX - 1, usize::MAX] {
-        assert!(matches!(MaskView::new(&words, 0..end), Err(Error::Length { .. })));
+        assert!(matches!(Keep::new(&words, 0..end), Err(Error::Length { .. })));
     }
     for start in [0, 1, 64, 192, usize::MAX - 1, usize::MAX] {
-        let view = MaskView::new(&words, start..start.min(192))?;
-        for part in [view, view.part(start..0), view.part(start..usize::MAX), view.part(0..start)] {
+        let keep = Keep::new(&words, start..start.min(192))?;
+        for part in [keep, keep.part(start..0), keep.part(start..usize::MAX), keep.part(0..start)] {
             let len = part.len();
             assert!(len <= 192);
             for unit in [len, len.saturating_add(1), 64, usize::MAX - 64, usize::MAX] {
                 if unit >= len {
-                    assert_eq!(part.keep_word(unit), 0);
-                    assert_eq!(part.keep_lanes::<64>(unit), [0; 64]);
+                    assert_eq!(part.word(unit), 0);
+                    assert_eq!(part.lanes::<64>(unit), [0; 64]);
                     assert!(!part.is_kept(unit));
                 }
             }
-            assert!(part.keep_runs().all(|run| run.end <= len));
+            assert!(part.runs().all(|run| run.end <= len));
         }
     }
-    let all = MaskView::new(&words, 0..192)?;
+    let all = Keep::new(&words, 0..192)?;
     #[allow(clippy::reversed_empty_ranges, reason = "that is what is tried")]
     let backwards = all.part(100..3);
-    assert!(backwards.is_empty() && backwards.dropped() == Dropped::default());
-    assert!(all.keep_runs().eq([64..128, 129..130, 131..192]));
+    assert!(backwards.is_empty() && backwards.len() == 0);
+    assert!(all.runs().eq([64..128, 129..130, 131..192]));
     Ok(())
 }
 
@@ -288,20 +315,23 @@ fn views_at_the_limits() -> Result<(), Error> {
 #[test]
 fn elements_of_any_type() -> Result<(), Error> {
     for backend in Backend::available() {
-        for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-            for region in [Region::Valid, Region::Full] {
+        for &layout in Layout::ALL {
+            for &region in Region::ALL {
                 let layer = DropBlock::new(3, 0.3)?.with_region(region).with_backend(backend)?;
                 let plan = layer.plan(Shape::new(2, 3, Map::hw(9, 10), layout))?;
                 let key = Key::new(1);
-                let mut mask = vec![0; plan.mask_len()];
-                let dropped = plan.drop_only(key, &mut [(); 540], (), Some(&mut mask))?;
-                assert_eq!(plan.count(&mask)?, dropped);
-                plan.fill_dropped(&mask, &mut [(); 540], ())?;
+                let mut words = vec![0; plan.mask_words()];
+                let mask = plan.draw(key, &mut words)?;
+                assert_eq!(Some(plan.drop_only(key, &mut [(); 540], ())?), mask.drawn());
+                mask.drop_only(&mut [(); 540], ())?;
                 let mut words = vec![["kept"; 3]; 540];
-                assert_eq!(plan.drop_only(key, &mut words, ["gone"; 3], None)?, dropped);
+                assert_eq!(Some(plan.drop_only(key, &mut words, ["gone"; 3])?), mask.drawn());
                 let gone = words.iter().filter(|word| **word == ["gone"; 3]).count();
-                assert_eq!(gone as u64, dropped.count);
+                assert_eq!(gone as u64, mask.count().dropped);
                 assert!(words.iter().all(|word| *word == ["gone"; 3] || *word == ["kept"; 3]));
+                let before = words.clone();
+                mask.drop_only(&mut words, ["gone"; 3])?;
+                assert_eq!(words, before);
             }
         }
     }

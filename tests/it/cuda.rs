@@ -8,6 +8,7 @@ use dropblock::cuda::{self, Device, Error, Layer, Slice, SliceMut, Stream};
 use dropblock::half::{bf16, f16};
 use dropblock::{
     BlockSize, Buffer, DropBlock, Element, Fill, Key, Map, Plan, Region, Scale, Shape, Sharing,
+    View, ViewMut,
 };
 
 /// The first device, or `None` where none is required.
@@ -45,7 +46,7 @@ fn a_missing_driver_is_a_clear_error() {
             assert_eq!(Device::new(given).err(), Some(error));
             assert_eq!(
                 error.to_string(),
-                format!("CUDA device must be below {count}, {given} was given")
+                format!("CUDA device must be below {count}, got {given}")
             );
         }
         Err(error) => {
@@ -82,9 +83,9 @@ fn buffers_of_the_wrong_length() -> Result<(), Error> {
     on_device(|device| {
         let (plan, stream, key) = (plan()?, device.stream()?, Key::new(1));
         let mut layer = Layer::new(&plan, &stream)?;
-        let len = plan.len();
+        let len = plan.elements();
         let mut counts = device.zeros::<u64>(1)?;
-        let mut words = device.zeros::<u64>(plan.mask_len())?;
+        let mut words = device.zeros::<u64>(plan.mask_words())?;
         let (mut x, mut y) = (device.upload(&vec![5.0_f32; len])?, device.zeros::<f32>(len)?);
         let mut short = device.zeros::<f32>(len - 1)?;
         let mut none = device.zeros::<u64>(0)?;
@@ -95,10 +96,10 @@ fn buffers_of_the_wrong_length() -> Result<(), Error> {
         assert_eq!(forward, length(Buffer::Output, len, len - 1));
         let forward = layer.forward_in_place(key, x.slice_mut(), Some(none.slice_mut()));
         assert_eq!(forward, length(Buffer::Counts, 1, 0));
-        let mask = layer.mask(key, none.slice_mut(), Some(counts.slice_mut()));
-        assert_eq!(mask, length(Buffer::Mask, plan.mask_len(), 0));
+        let mask = layer.draw(key, none.slice_mut(), Some(counts.slice_mut()));
+        assert_eq!(mask, length(Buffer::Mask, plan.mask_words(), 0));
         let dilate = layer.dilate(none.slice(), words.slice_mut());
-        assert_eq!(dilate, length(Buffer::Mask, plan.mask_len(), 0));
+        assert_eq!(dilate, length(Buffer::Mask, plan.mask_words(), 0));
         let backward = layer.backward_in_place(key, None, x.slice_mut());
         assert_eq!(backward, Err(Error::Counts));
         let apply = layer.apply_in_place(words.slice(), None, x.slice_mut());
@@ -107,7 +108,7 @@ fn buffers_of_the_wrong_length() -> Result<(), Error> {
         assert_eq!(wide, Err(Error::Type { size: 16 }));
         let download = stream.download(x.slice(), &mut [0.0; 3]);
         assert_eq!(download, length(Buffer::Output, len, 3));
-        let last = key.first_sample(u64::MAX);
+        let last = key.with_first_sample(u64::MAX);
         let first = layer.forward_in_place(last, x.slice_mut(), None);
         assert!(matches!(first, Err(Error::Plan(dropblock::Error::FirstSample { .. }))));
 
@@ -125,7 +126,7 @@ fn addresses_that_cannot_be() -> Result<(), Error> {
     on_device(|device| {
         let (plan, stream, key) = (plan()?, device.stream()?, Key::new(1));
         let mut layer = Layer::new(&plan, &stream)?;
-        let len = plan.len();
+        let len = plan.elements();
         let mut memory = device.zeros::<f32>(2 * len)?;
         let at = memory.address();
         // SAFETY: all of it is refused, but for the last two calls, which stay in the buffer.
@@ -203,7 +204,7 @@ fn a_layer_and_its_stream_move_between_threads() -> Result<(), Error> {
     on_device(|device| {
         let (plan, key) = (plan()?, Key::new(4));
         let mut layer = Layer::new(&plan, &device.stream()?)?;
-        let mut x = device.upload(&vec![1.0_f32; plan.len()])?;
+        let mut x = device.upload(&vec![1.0_f32; plan.elements()])?;
         let (x, layer) = std::thread::scope(|scope| {
             let other = scope.spawn(move || {
                 layer.forward_in_place(key, x.slice_mut(), None)?;
@@ -211,9 +212,9 @@ fn a_layer_and_its_stream_move_between_threads() -> Result<(), Error> {
             });
             other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
-        let (mut host, mut expected) = (vec![0.0; plan.len()], vec![1.0; plan.len()]);
+        let (mut host, mut expected) = (vec![0.0; plan.elements()], vec![1.0; plan.elements()]);
         layer.stream().download(x.slice(), &mut host)?;
-        plan.forward_in_place(key, &mut expected, None)?;
+        plan.forward_in_place(key, &mut expected)?;
         assert_eq!(host, expected);
         Ok(())
     })
@@ -228,13 +229,13 @@ fn the_stream_of_another_is_used() -> Result<(), Error> {
             // SAFETY: `own` lives; null is the default stream.
             let stream = unsafe { Stream::from_raw(device, raw) };
             let mut layer = Layer::new(&plan, &stream)?;
-            let mut x = device.upload(&vec![1.0_f64; plan.len()])?;
+            let mut x = device.upload(&vec![1.0_f64; plan.elements()])?;
             let mut counts = device.zeros::<u64>(plan.groups())?;
             layer.forward_in_place(key, x.slice_mut(), Some(counts.slice_mut()))?;
-            let mut expected = vec![1.0_f64; plan.len()];
-            let dropped = plan.forward_in_place(key, &mut expected, None)?;
-            assert_eq!(layer.dropped(counts.slice())?, dropped);
-            let mut host = vec![0.0; plan.len()];
+            let mut expected = vec![1.0_f64; plan.elements()];
+            let drawn = plan.forward_in_place(key, &mut expected)?;
+            assert_eq!(Some(layer.drop_count(counts.slice())?), drawn.count());
+            let mut host = vec![0.0; plan.elements()];
             stream.download(x.slice(), &mut host)?;
             assert_eq!(host, expected);
         }
@@ -307,20 +308,23 @@ fn nothing_to_drop() -> Result<(), Error> {
     on_device(|device| {
         let (stream, key) = (device.stream()?, Key::new(9));
         let raw = DropBlock::new(3, 0.25)?.with_gamma(dropblock::Gamma::Raw(0.0))?;
-        let padded = Shape::nchw(2, 3, 5, 7).with_strides([240, 80, 0, 16, 2]);
-        for scale in [Scale::Tensor, Scale::Channel, Scale::Fixed, Scale::None, Scale::PerPosition]
+        for scale in [Scale::PerTensor, Scale::PerMap, Scale::Fixed, Scale::Off, Scale::PerPosition]
         {
-            for shape in [Shape::nchw(2, 3, 5, 7), Shape::nhwc(2, 5, 7, 3), padded] {
+            for (shape, strides) in [
+                (Shape::nchw(2, 3, 5, 7), None),
+                (Shape::nhwc(2, 5, 7, 3), None),
+                (Shape::nchw(2, 3, 5, 7), Some([240, 80, 0, 16, 2])),
+            ] {
                 let plan = raw.with_scale(scale).plan(shape)?;
-                let mut layer = Layer::new(&plan, &stream)?;
-                let x: Vec<f32> = (0..plan.extent()).map(|i| i as f32).collect();
+                let mut layer = view_layer(&plan, &stream, strides)?;
+                let x: Vec<f32> = (0..layer.extent()).map(|i| i as f32).collect();
                 let mut expected = vec![-1.0; x.len()];
-                plan.forward(key, &x, &mut expected, None)?;
+                plan.forward(key, view(&x, strides), view_mut(&mut expected, strides))?;
                 let from = device.upload(&x)?;
                 let mut to = device.upload(&vec![-1.0; x.len()])?;
                 let mut counts = device.upload(&vec![77_u64; plan.groups()])?;
                 layer.forward(key, from.slice(), to.slice_mut(), Some(counts.slice_mut()))?;
-                assert_eq!(layer.dropped(counts.slice())?.count, 0);
+                assert_eq!(layer.drop_count(counts.slice())?.dropped, 0);
                 let mut host = vec![0.0; x.len()];
                 stream.download(to.slice(), &mut host)?;
                 assert_eq!(host, expected, "{scale:?} {shape:?}");
@@ -332,30 +336,41 @@ fn nothing_to_drop() -> Result<(), Error> {
     })
 }
 
+/// A layer of dense tensors, or of views with these strides.
+fn view_layer(plan: &Plan, stream: &Stream, strides: Option<[usize; 5]>) -> Result<Layer, Error> {
+    let layer = Layer::new(plan, stream)?;
+    strides.map_or(Ok(layer), |strides| Layer::new(plan, stream)?.with_strides(strides))
+}
+
+/// The same tensors for the processor.
+pub(crate) fn view<T>(x: &[T], strides: Option<[usize; 5]>) -> View<'_, T> {
+    strides.map_or(x.into(), |strides| View::new(x, 0, strides.map(|stride| stride as isize)))
+}
+
+pub(crate) fn view_mut<T>(x: &mut [T], strides: Option<[usize; 5]>) -> ViewMut<'_, T> {
+    match strides {
+        Some(strides) => ViewMut::new(x, 0, strides.map(|stride| stride as isize)),
+        None => x.into(),
+    }
+}
+
 /// Every way in which units and elements, scales and groups relate, once, for every operation.
 #[test]
 fn every_kind_of_pass() -> Result<(), Error> {
     on_device(|device| {
-        for sharing in [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All] {
-            for scale in [
-                Scale::Tensor,
-                Scale::Sample,
-                Scale::Channel,
-                Scale::Fixed,
-                Scale::None,
-                Scale::PerPosition,
-            ] {
+        for &sharing in Sharing::ALL {
+            for &scale in Scale::ALL {
                 let layer = DropBlock::new(4, 0.3)?.with_sharing(sharing).with_scale(scale);
                 let full = layer.with_region(Region::Full).with_fill(Fill::Noise);
-                for (layer, shape) in [
-                    (layer, Shape::nchw(2, 3, 11, 13)),
-                    (full, Shape::nchw(3, 2, 11, 13)),
-                    (full, Shape::nhwc(2, 11, 13, 3)),
-                    (layer, Shape::ncdhw(1, 5, 3, 5, 7)),
-                    (layer, Shape::nchw(2, 3, 5, 7).with_strides([240, 80, 0, 16, 2])),
-                    (full, Shape::nchw(2, 3, 5, 7).with_strides([7, 14, 0, 42, 1])),
+                for (layer, shape, strides) in [
+                    (layer, Shape::nchw(2, 3, 11, 13), None),
+                    (full, Shape::nchw(3, 2, 11, 13), None),
+                    (full, Shape::nhwc(2, 11, 13, 3), None),
+                    (layer, Shape::ncdhw(1, 5, 3, 5, 7), None),
+                    (layer, Shape::nchw(2, 3, 5, 7), Some([240, 80, 0, 16, 2])),
+                    (full, Shape::nchw(2, 3, 5, 7), Some([7, 14, 0, 42, 1])),
                 ] {
-                    let plan = layer.plan(shape)?;
+                    let plan = (layer.plan(shape)?, strides);
                     check_passes::<f32>(device, &plan, |i| i as f32 - 70.5)?;
                     check_passes::<f64>(device, &plan, |i| i as f64 - 70.5)?;
                     check_passes::<f16>(device, &plan, |i| f16::from_f32(i as f32 - 70.5))?;
@@ -370,17 +385,17 @@ fn every_kind_of_pass() -> Result<(), Error> {
 /// Compares all operations of a plan with those of the processor.
 fn check_passes<T: Element + Pod>(
     device: &Device,
-    plan: &Plan,
+    &(ref plan, strides): &(Plan, Option<[usize; 5]>),
     value: impl Fn(usize) -> T,
 ) -> Result<(), Error> {
-    let (stream, key) = (device.stream()?, Key::new(5).step(3).first_sample(2));
-    let mut layer = Layer::new(plan, &stream)?.with_threads(64)?.with_tile(128)?;
-    let x: Vec<T> = (0..plan.extent()).map(&value).collect();
+    let (stream, key) = (device.stream()?, Key::new(5).with_step(3).with_first_sample(2));
+    let mut layer = view_layer(plan, &stream, strides)?.with_threads(64)?.with_tile(128)?;
+    let x: Vec<T> = (0..layer.extent()).map(&value).collect();
     let from = device.upload(&x)?;
-    let mut words = vec![0; plan.mask_len()];
+    let mut words = vec![0; plan.mask_words()];
     let mut counts = device.upload(&vec![9_u64; plan.groups()])?;
-    let mut mask = device.upload(&vec![u64::MAX; plan.mask_len()])?;
-    let mut centers = device.upload(&vec![u64::MAX; plan.mask_len()])?;
+    let mut mask = device.upload(&vec![u64::MAX; plan.mask_words()])?;
+    let mut centers = device.upload(&vec![u64::MAX; plan.mask_words()])?;
     let mut y = device.zeros::<T>(x.len())?;
     let mut expected = vec![T::ZERO; x.len()];
     let mut host = expected.clone();
@@ -388,59 +403,63 @@ fn check_passes<T: Element + Pod>(
         stream.download(y.slice(), &mut host)?;
         // Bits, so that the sign of a zero counts.
         let bits = |x: &[T]| bytemuck::cast_slice::<T, u8>(x).to_vec();
-        assert!(bits(&host) == bits(expected), "{name} {:?} {:?}", plan.options(), plan.shape());
+        assert!(bits(&host) == bits(expected), "{name} {:?} {:?}", plan.layer(), plan.shape());
         Ok(())
     };
     let same_words = |mask: &cuda::Buffer<u64>, words: &[u64], name: &str| -> Result<(), Error> {
         let mut host = vec![0; words.len()];
         stream.download(mask.slice(), &mut host)?;
-        assert_eq!(host, words, "{name} {:?} {:?}", plan.options(), plan.shape());
+        assert_eq!(host, words, "{name} {:?} {:?}", plan.layer(), plan.shape());
         Ok(())
     };
 
-    let dropped = plan.forward(key, &x, &mut expected, Some(&mut words))?;
+    let groups = |mask: &dropblock::Mask<'_>| -> Result<Vec<u64>, Error> {
+        (0..plan.groups()).map(|group| Ok(mask.count_group(group)?.dropped)).collect()
+    };
+    let drawn = plan.draw(key, &mut words)?;
+    let of_groups = groups(&drawn)?;
+    drawn.forward(view(&x, strides), view_mut(&mut expected, strides))?;
     layer.forward(key, from.slice(), y.slice_mut(), Some(counts.slice_mut()))?;
     same(&y, &expected, "forward")?;
-    let groups = |words: &[u64]| -> Result<Vec<u64>, Error> {
-        (0..plan.groups()).map(|group| Ok(plan.count_group(words, group)?.count)).collect()
-    };
-    same_words(&counts, &groups(&words)?, "counts")?;
-    assert_eq!(layer.dropped(counts.slice())?, dropped);
+    same_words(&counts, &of_groups, "counts")?;
+    assert_eq!(layer.drop_count(counts.slice())?, drawn.count());
 
     expected.fill(T::ZERO);
-    plan.backward(key, &dropped, &x, &mut expected)?;
+    drawn.backward(view(&x, strides), view_mut(&mut expected, strides))?;
     let mut dx = device.zeros::<T>(x.len())?;
     layer.backward(key, Some(counts.slice()), from.slice(), dx.slice_mut())?;
     same(&dx, &expected, "backward")?;
 
-    layer.mask(key, mask.slice_mut(), Some(counts.slice_mut()))?;
-    same_words(&mask, &words, "mask")?;
-    same_words(&counts, &groups(&words)?, "counts of a mask")?;
+    layer.draw(key, mask.slice_mut(), Some(counts.slice_mut()))?;
+    same_words(&mask, drawn.dropped_words(), "mask")?;
+    same_words(&counts, &of_groups, "counts of a mask")?;
     let mut in_place = device.upload(&x)?;
     layer.apply_in_place(mask.slice(), Some(counts.slice()), in_place.slice_mut())?;
-    plan.apply(&words, &dropped, &x, &mut expected)?;
     let mut applied = x.clone();
-    plan.apply_in_place(&words, &dropped, &mut applied)?;
+    drawn.backward_in_place(view_mut(&mut applied, strides))?;
     same(&in_place, &applied, "apply")?;
-    layer.fill_noise(key, mask.slice(), in_place.slice_mut())?;
-    plan.fill_noise(key, &words, &mut applied)?;
-    same(&in_place, &applied, "noise")?;
+    if plan.layer().fill() == Fill::Noise {
+        layer.fill_noise(key, mask.slice(), in_place.slice_mut())?;
+        applied.copy_from_slice(&x);
+        drawn.forward_in_place(view_mut(&mut applied, strides))?;
+        same(&in_place, &applied, "noise")?;
+    }
     layer.fill_dropped(mask.slice(), in_place.slice_mut(), value(1))?;
-    plan.fill_dropped(&words, &mut applied, value(1))?;
+    drawn.drop_only(view_mut(&mut applied, strides), value(1))?;
     same(&in_place, &applied, "fill")?;
     let mut in_place = device.upload(&x)?;
     let mut only = x.clone();
     layer.drop_only(key, in_place.slice_mut(), value(3), Some(counts.slice_mut()))?;
-    plan.drop_only(key, &mut only, value(3), None)?;
+    plan.drop_only(key, view_mut(&mut only, strides), value(3))?;
     same(&in_place, &only, "drop only")?;
-    same_words(&counts, &groups(&words)?, "counts of drop only")?;
+    same_words(&counts, &of_groups, "counts of drop only")?;
 
-    plan.centers(key, &mut words)?;
-    layer.centers(key, centers.slice_mut())?;
+    plan.draw_centers(key, &mut words)?;
+    layer.draw_centers(key, centers.slice_mut())?;
     same_words(&centers, &words, "centres")?;
     plan.dilate(&mut words)?;
     layer.dilate(centers.slice(), mask.slice_mut())?;
     same_words(&mask, &words, "dilation")?;
     layer.count(mask.slice(), counts.slice_mut())?;
-    same_words(&counts, &groups(&words)?, "count")
+    same_words(&counts, &of_groups, "count")
 }

@@ -8,10 +8,10 @@ use std::sync::OnceLock;
 use dropblock::cuda::bytemuck::{self, Pod};
 use dropblock::cuda::{self, Buffer, Device, Error, Layer, Slice, SliceMut, Stream};
 use dropblock::half::{bf16, f16};
-use dropblock::{Dropped, Element, Key, Plan, Scale};
+use dropblock::{DropCount, Element, Key, Plan, Scale};
 use proptest::prelude::*;
 
-use crate::case::{Case, cases, count, draw, pack, tensor};
+use crate::case::{Case, Place, cases, count, draw, pack, tensor};
 use crate::vectors::program::fixed;
 
 /// Elements before and after every buffer.
@@ -65,7 +65,29 @@ pub(crate) fn types() -> impl Strategy<Value = Type> {
 
 /// Cases that an interpreter of the kernels can do in reasonable time.
 pub(crate) fn small_cases() -> impl Strategy<Value = Case> {
-    cases().prop_filter("too large", |case| case.plan(dropblock::Backend::Scalar).len() <= 30_000)
+    cases()
+        .prop_filter("too large", |case| case.plan(dropblock::Backend::Scalar).elements() <= 30_000)
+}
+
+/// The case as a device can have it: inputs and outputs lie alike, and no axis goes backwards.
+fn on_device(case: &Case) -> Case {
+    let place = case.output.filter(|place| place.strides.iter().all(|&stride| stride >= 0));
+    let strides = place.map(|place| place.strides);
+    Case { input: None, output: None, ..*case }.with_strides(strides)
+}
+
+impl Case {
+    /// The same with views of these strides.
+    pub(crate) fn with_strides(self, strides: Option<[isize; 5]>) -> Self {
+        let place = strides.map(|strides| {
+            let sizes = crate::case::sizes(&self.shape);
+            let steps = sizes.map(|size| size as isize - 1);
+            let last: isize = steps.iter().zip(strides).map(|(steps, s)| steps * s).sum();
+            let len = if sizes.contains(&0) { 0 } else { last as usize + 1 };
+            Place { len, first: 0, strides }
+        });
+        Self { input: place, output: place, ..self }
+    }
 }
 
 /// One element type of the tests.
@@ -175,15 +197,20 @@ struct Run<'c> {
 /// Every operation against the oracle.
 pub(crate) fn check(case: &Case, launch: Launch, of: Type) -> Result<(), Error> {
     let Some(device) = device() else { return Ok(()) };
+    let case = &on_device(case);
     let stream = device.stream()?;
     let plan = case.plan(dropblock::Backend::Scalar);
     let mut layer = Layer::new(&plan, &stream)?.with_threads(launch.threads)?;
     if let Some(tile) = launch.tile {
         layer = layer.with_tile(tile)?;
     }
+    if let Some(place) = case.output {
+        layer = layer.with_strides(place.strides.map(isize::unsigned_abs))?;
+    }
     let mask = case.expected_mask();
     let words = pack(&mask);
-    let groups = (0..plan.groups()).map(|group| plan.count_group(&words, group).map(|d| d.count));
+    let groups = plan.mask_from(&words)?;
+    let groups = (0..plan.groups()).map(|group| groups.count_group(group).map(|d| d.dropped));
     let counts = groups.collect::<Result<_, _>>()?;
     let mut run =
         Run { case, offset: launch.offset, device, stream, plan, layer, mask, words, counts };
@@ -207,7 +234,7 @@ impl Run<'_> {
 
     fn check_counts(&self, name: &str, counts: &Guarded<u64>) -> Result<(), Error> {
         assert_eq!(counts.read(&self.stream)?, self.counts, "{name} counts of {:?}", self.case);
-        let total = self.layer.dropped(counts.slice())?;
+        let total = self.layer.drop_count(counts.slice())?;
         assert_eq!(total, count(&self.mask), "{:?}", self.case);
         Ok(())
     }
@@ -229,10 +256,10 @@ impl Run<'_> {
 
     fn check_masks(&self) -> Result<(), Error> {
         let key = self.case.key;
-        let dirty = vec![!0; self.plan.mask_len()];
+        let dirty = vec![!0; self.plan.mask_words()];
         let mut mask = Guarded::new(self.device, &dirty)?;
         let mut counts = self.dirty_counts()?;
-        self.layer.mask(key, mask.slice_mut(), Some(counts.slice_mut()))?;
+        self.layer.draw(key, mask.slice_mut(), Some(counts.slice_mut()))?;
         self.check_words("mask", &mask.read(&self.stream)?);
         self.check_counts("mask", &counts)?;
 
@@ -241,13 +268,13 @@ impl Run<'_> {
         self.check_counts("count", &counts)?;
 
         let mut mask = Guarded::new(self.device, &dirty)?;
-        self.layer.mask(key, mask.slice_mut(), None)?;
+        self.layer.draw(key, mask.slice_mut(), None)?;
         self.check_words("mask without counts", &mask.read(&self.stream)?);
 
         let mut centers = Guarded::new(self.device, &dirty)?;
-        self.layer.centers(key, centers.slice_mut())?;
+        self.layer.draw_centers(key, centers.slice_mut())?;
         let mut expected = dirty.clone();
-        self.plan.centers(key, &mut expected)?;
+        self.plan.draw_centers(key, &mut expected)?;
         assert_eq!(centers.read(&self.stream)?, expected, "centres of {:?}", self.case);
 
         let mut mask = Guarded::new(self.device, &dirty)?;
@@ -259,12 +286,12 @@ impl Run<'_> {
     /// Passes and stages on one type.
     fn check_passes<T: Value>(&mut self) -> Result<(), Error> {
         let (case, key) = (self.case, self.case.key);
-        let x: Vec<T> = tensor(self.plan.extent()).into_iter().map(T::new).collect();
+        let x: Vec<T> = tensor(self.layer.extent()).into_iter().map(T::new).collect();
         let dirty = vec![canary::<T>(); x.len()];
-        let new = bits(&case.expected(&self.mask, &x, &dirty));
-        let in_place = bits(&case.expected(&self.mask, &x, &x));
-        let forward_new = bits(&case.expected_forward(&self.mask, &x, &dirty));
-        let forward_in_place = bits(&case.expected_forward(&self.mask, &x, &x));
+        let new = bits(&case.expected_out((&self.mask, false), &x, &dirty));
+        let in_place = bits(&case.expected_in_place((&self.mask, false), &x));
+        let forward_new = bits(&case.expected_out((&self.mask, true), &x, &dirty));
+        let forward_in_place = bits(&case.expected_in_place((&self.mask, true), &x));
         let stream = self.stream.clone();
         let same = |name: &str, y: &Guarded<T>, expected: &[u64]| -> Result<(), Error> {
             let y = bits(&y.read(&stream)?);
@@ -300,7 +327,7 @@ impl Run<'_> {
         let mut y = Guarded::at(self.offset, self.device, &x)?;
         self.layer.apply_in_place(words.slice(), counts, y.slice_mut())?;
         same("apply in place", &y, &in_place)?;
-        if case.noise {
+        if case.is_noisy() {
             self.layer.fill_noise(key, words.slice(), y.slice_mut())?;
             same("apply and noise", &y, &forward_in_place)?;
         }
@@ -312,9 +339,9 @@ impl Run<'_> {
         &mut self,
         [zero, value]: [T; 2],
     ) -> Result<(), Error> {
-        let unscaled = Case { layer: self.case.layer.with_scale(Scale::None), ..*self.case };
-        let ones = vec![1.0_f32; self.plan.extent()];
-        let kept = unscaled.expected(&self.mask, &ones, &ones);
+        let unscaled = Case { layer: self.case.layer.with_scale(Scale::Off), ..*self.case };
+        let ones = vec![1.0_f32; self.layer.extent()];
+        let kept = unscaled.expected_in_place((&self.mask, false), &ones);
         let expected: Vec<T> = kept.iter().map(|&x| if x == 0.0 { zero } else { value }).collect();
         let x = vec![value; expected.len()];
 
@@ -342,8 +369,8 @@ fn scales_of_any_count() -> Result<(), Error> {
     let shape = dropblock::Shape::nchw(1, 1, 61, 67);
     let plan = dropblock::DropBlock::new(3, 0.1)?.plan(shape)?;
     let layer = Layer::new(&plan, &stream)?;
-    let (x, mask) = (vec![1.0_f32; plan.len()], vec![0; plan.mask_len()]);
-    let x64 = vec![1.0_f64; plan.len()];
+    let (x, mask) = (vec![1.0_f32; plan.elements()], vec![0; plan.mask_words()]);
+    let x64 = vec![1.0_f64; plan.elements()];
     let (mask, mut y) = (device.upload(&mask)?, device.upload(&x)?);
     let mut y64 = device.upload(&x64)?;
     for dropped in (0..plan.units() as u64).step_by(83).chain([4086, 4087, 4088, u64::MAX]) {
@@ -355,9 +382,9 @@ fn scales_of_any_count() -> Result<(), Error> {
         let (mut found, mut found64) = (x.clone(), x64.clone());
         stream.download(y.slice(), &mut found)?;
         stream.download(y64.slice(), &mut found64)?;
-        let dropped = Dropped { count: dropped, of: plan.units() as u64 };
-        assert_eq!(found[0].to_bits(), dropped.scale::<f32>().to_bits(), "{dropped:?}");
-        assert_eq!(found64[0].to_bits(), dropped.scale::<f64>().to_bits(), "{dropped:?}");
+        let count = DropCount { dropped, total: plan.units() as u64 };
+        assert_eq!(found[0].to_bits(), plan.scale::<f32>(count).to_bits(), "{count:?}");
+        assert_eq!(found64[0].to_bits(), plan.scale::<f64>(count).to_bits(), "{count:?}");
     }
     Ok(())
 }
@@ -377,12 +404,12 @@ fn masks_of_fixed_hashes() -> Result<(), Error> {
         let case = fixed::Case::new(number)?;
         let plan = case.plan()?;
         let layer = Layer::new(&plan, &stream)?;
-        let mut mask = device.upload(&vec![!0_u64; plan.mask_len()])?;
+        let mut mask = device.upload(&vec![!0_u64; plan.mask_words()])?;
         let mut counts = device.zeros::<u64>(plan.groups())?;
-        layer.mask(case.key, mask.slice_mut(), Some(counts.slice_mut()))?;
-        let mut words = vec![0; plan.mask_len()];
+        layer.draw(case.key, mask.slice_mut(), Some(counts.slice_mut()))?;
+        let mut words = vec![0; plan.mask_words()];
         stream.download(mask.slice(), &mut words)?;
-        let dropped = layer.dropped(counts.slice())?.count;
+        let dropped = layer.drop_count(counts.slice())?.dropped;
         assert_eq!(fixed::line(number, dropped, &words), line, "{case}");
     }
     Ok(())
@@ -395,18 +422,18 @@ fn streams_are_independent() -> Result<(), Error> {
     let plan = dropblock::DropBlock::new(3, 0.3)?.plan(dropblock::Shape::nchw(2, 5, 19, 23))?;
     let streams = [device.stream()?, device.stream()?];
     let mut layers = [Layer::new(&plan, &streams[0])?, Layer::new(&plan, &streams[1])?];
-    let x: Vec<f32> = (0..plan.len()).map(|i| i as f32).collect();
+    let x: Vec<f32> = (0..plan.elements()).map(|i| i as f32).collect();
     let mut buffers = [device.upload(&x)?, device.upload(&x)?];
     for step in 0..4 {
         for (i, layer) in layers.iter_mut().enumerate() {
-            let key = Key::new(i as u64).step(step);
+            let key = Key::new(i as u64).with_step(step);
             layer.forward_in_place(key, buffers[i].slice_mut(), None)?;
         }
     }
     for (i, stream) in streams.iter().enumerate() {
         let (mut expected, mut found) = (x.clone(), x.clone());
         for step in 0..4 {
-            plan.forward_in_place(Key::new(i as u64).step(step), &mut expected, None)?;
+            plan.forward_in_place(Key::new(i as u64).with_step(step), &mut expected)?;
         }
         stream.download(buffers[i].slice(), &mut found)?;
         assert_eq!(found, expected);
@@ -476,25 +503,23 @@ fn dilation(
 /// masks; aligned and not; blocks narrower than a tile's vectors, the usual ones and the widest.
 #[test]
 fn every_path() -> Result<(), Error> {
-    use dropblock::{DropBlock, Fill, Layout, Map, Shape, Sharing};
-    let padded = |width| {
-        let shape = Shape::new(2, 3, Map::hw(23, width), Layout::ChannelsFirst);
-        shape.with_strides([3 * 23 * 32, 23 * 32, 23 * 32, 32, 1])
-    };
-    let own = Sharing::SampleChannel;
+    use dropblock::{DropBlock, Fill, Shape, Sharing};
+    let padded = Some([3 * 23 * 32, 23 * 32, 23 * 32, 32, 1]);
+    let own = Sharing::None;
     let shapes = [
         (Shape::nchw(2, 4, 37, 41), own),
         (Shape::nchw(3, 40, 7, 7), own),
-        (padded(29), own),
-        (padded(24), own),
+        (Shape::nchw(2, 3, 23, 29), own),
+        (Shape::nchw(2, 3, 23, 24), own),
         (Shape::nhwc(2, 19, 21, 12), own),
-        (Shape::nhwc(2, 12, 21, 16), Sharing::Sample),
-        (Shape::nchw(2, 6, 20, 24), Sharing::Channel),
-        (Shape::ncdhw(2, 3, 5, 11, 13), Sharing::All),
+        (Shape::nhwc(2, 12, 21, 16), Sharing::OverChannels),
+        (Shape::nchw(2, 6, 20, 24), Sharing::OverSamples),
+        (Shape::ncdhw(2, 3, 5, 11, 13), Sharing::OverAll),
     ];
-    let scales = [Scale::Fixed, Scale::Tensor, Scale::Sample, Scale::Channel, Scale::PerPosition];
+    let scales =
+        [Scale::Fixed, Scale::PerTensor, Scale::PerSample, Scale::PerMap, Scale::PerPosition];
     let launches = [(32, Some(2048), 0), (256, None, 1), (1024, Some(65_536), 0)];
-    let key = Key::new(5).step(3);
+    let key = Key::new(5).with_step(3);
     let mut number = 0;
     for of in [Type::F32, Type::F64, Type::F16, Type::Bf16] {
         for scale in scales {
@@ -503,11 +528,12 @@ fn every_path() -> Result<(), Error> {
                 number += 1;
                 let (threads, tile, offset) = launches[number % 3];
                 let noise = number % 5 == 0;
+                let strides = if shape.map().size()[1] == 23 { padded } else { None };
                 let layer = DropBlock::new(5, 0.3)?
                     .with_scale(scale)
                     .with_sharing(sharing)
                     .with_fill(if noise { Fill::Noise } else { Fill::Zero });
-                let case = Case { layer, shape, key, first_sample: 0, noise };
+                let case = Case::new(layer, shape, key).with_strides(strides);
                 check(&case, Launch { threads, tile, offset }, of)?;
             }
         }

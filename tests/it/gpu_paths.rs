@@ -14,14 +14,17 @@ fn launch(threads: u32, tile: usize) -> Launch {
     Launch { threads, tile: Some(tile), offset: 0 }
 }
 
-fn case(layer: DropBlock, shape: Shape) -> Case {
-    Case { layer, shape, key: Key::new(7).step(2), first_sample: 0, noise: false }
+/// A tensor, or a view with these strides.
+type Tensor = (Shape, Option<[isize; 5]>);
+
+fn case(layer: DropBlock, (shape, strides): Tensor) -> Case {
+    Case::new(layer, shape, Key::new(7).with_step(2)).with_strides(strides)
 }
 
 /// A first sample far on, with noise.
-fn later(layer: DropBlock, shape: Shape, first_sample: u64) -> Case {
-    let key = Key::new(3).layer(4).first_sample(first_sample);
-    Case { layer: layer.with_fill(Fill::Noise), shape, key, first_sample, noise: true }
+fn later(layer: DropBlock, (shape, strides): Tensor, first_sample: u64) -> Case {
+    let key = Key::new(3).with_layer(4).with_first_sample(first_sample);
+    Case::new(layer.with_fill(Fill::Noise), shape, key).with_strides(strides)
 }
 
 fn layer(block: BlockSize, gamma: Gamma) -> Result<DropBlock, dropblock::Error> {
@@ -33,21 +36,21 @@ fn layer(block: BlockSize, gamma: Gamma) -> Result<DropBlock, dropblock::Error> 
 #[test]
 fn tiles_of_many_groups() -> Result<(), Error> {
     let single = layer(BlockSize::uniform(1), Gamma::Paper { scale: 1.0 })?;
-    let channels = single.with_scale(Scale::Channel);
+    let channels = single.with_scale(Scale::PerMap);
     for of in ALL {
         for (map, planes) in [(3, 4400), (5, 2300), (9, 1100)] {
             let shape = Shape::new(1, planes, Map::hw(1, map), Layout::ChannelsFirst);
-            check(&case(channels, shape), launch(256, 16_384), of)?;
+            check(&case(channels, (shape, None)), launch(256, 16_384), of)?;
         }
         let apart = Shape::new(1, 4400, Map::hw(1, 2), Layout::ChannelsFirst);
-        let apart = apart.with_strides([0, 3, 0, 0, 1]);
+        let apart = (apart, Some([0, 3, 0, 0, 1]));
         check(&case(channels, apart), launch(512, 16_384), of)?;
         // Few enough for the room.
         let apart = Shape::new(2, 700, Map::hw(1, 2), Layout::ChannelsFirst);
-        let apart = apart.with_strides([2100, 3, 0, 0, 1]);
+        let apart = (apart, Some([2100, 3, 0, 0, 1]));
         check(&case(channels, apart), launch(96, 1024), of)?;
-        let samples = single.with_scale(Scale::Sample);
-        check(&case(samples, Shape::nchw(700, 2, 1, 3)), launch(64, 4096), of)?;
+        let samples = single.with_scale(Scale::PerSample);
+        check(&case(samples, (Shape::nchw(700, 2, 1, 3), None)), launch(64, 4096), of)?;
     }
     Ok(())
 }
@@ -57,10 +60,11 @@ fn tiles_of_many_groups() -> Result<(), Error> {
 fn lines_longer_than_tiles() -> Result<(), Error> {
     let layer = layer(BlockSize::uniform(3), Gamma::Paper { scale: 1.0 })?;
     let line = Shape::new(1, 1, Map::l(66_001), Layout::ChannelsFirst);
-    check(&case(layer.with_scale(Scale::PerPosition), line), launch(512, 65_536), Type::F16)?;
+    let by_position = layer.with_scale(Scale::PerPosition);
+    check(&case(by_position, (line, None)), launch(512, 65_536), Type::F16)?;
     let apart = Shape::new(2, 1, Map::l(66_001), Layout::ChannelsFirst);
-    let apart = apart.with_strides([66_008, 0, 0, 0, 1]);
-    check(&case(layer.with_scale(Scale::Channel), apart), launch(256, 65_536), Type::F32)
+    let apart = (apart, Some([66_008, 0, 0, 0, 1]));
+    check(&case(layer.with_scale(Scale::PerMap), apart), launch(256, 65_536), Type::F32)
 }
 
 /// More centres than the list has room for, so that all wait again and again.
@@ -74,7 +78,8 @@ fn full_lists_of_centres() -> Result<(), Error> {
                 let layer = layer.with_region(if i == j { Region::Full } else { Region::Valid });
                 let of = ALL[(i + j + block) % 4];
                 let threads = [1, 7, 64][(i + j + block) % 3];
-                check(&case(layer.with_scale(Scale::Fixed), shape), launch(threads, 8192), of)?;
+                let fixed = layer.with_scale(Scale::Fixed);
+                check(&case(fixed, (shape, None)), launch(threads, 8192), of)?;
             }
         }
     }
@@ -99,9 +104,9 @@ fn tiles_smaller_than_blocks() -> Result<(), Error> {
                 let layer = layer(block, Gamma::Paper { scale: 1.0 })?
                     .with_region(region)
                     .with_alignment(alignment)
-                    .with_scale([Scale::Fixed, Scale::PerPosition, Scale::Sample][number % 3]);
+                    .with_scale([Scale::Fixed, Scale::PerPosition, Scale::PerSample][number % 3]);
                 let (threads, tile) = [(32, 64), (128, 128), (5, 64), (64, 192)][number % 4];
-                check(&case(layer, shape), launch(threads, tile), ALL[number / 2 % 4])?;
+                check(&case(layer, (shape, None)), launch(threads, tile), ALL[number / 2 % 4])?;
             }
         }
     }
@@ -113,10 +118,10 @@ fn tiles_smaller_than_blocks() -> Result<(), Error> {
 fn samples_far_on() -> Result<(), Error> {
     let layer = layer(BlockSize::uniform(3), Gamma::Exact)?;
     let shapes = [
-        (Shape::nchw(2, 3, 19, 23), Sharing::SampleChannel),
-        (Shape::nhwc(2, 9, 11, 5), Sharing::Sample),
-        (Shape::nchw(3, 2, 11, 13).with_strides([900, 300, 0, 20, 1]), Sharing::SampleChannel),
-        (Shape::nhwc(2, 9, 11, 16), Sharing::Channel),
+        ((Shape::nchw(2, 3, 19, 23), None), Sharing::None),
+        ((Shape::nhwc(2, 9, 11, 5), None), Sharing::OverChannels),
+        ((Shape::nchw(3, 2, 11, 13), Some([900, 300, 0, 20, 1])), Sharing::None),
+        ((Shape::nhwc(2, 9, 11, 16), None), Sharing::OverSamples),
     ];
     for (i, (shape, sharing)) in shapes.into_iter().enumerate() {
         for (j, first) in [1 << 24, (1 << 40) + 1, (1 << 52) + 12_345].into_iter().enumerate() {
@@ -132,29 +137,29 @@ fn samples_far_on() -> Result<(), Error> {
 /// all but one, reversed orders, channels last of every width.
 #[test]
 fn views_of_every_kind() -> Result<(), Error> {
-    let plain = |n, c, h, w| Shape::new(n, c, Map::hw(h, w), Layout::ChannelsFirst);
+    let view = |n, c, h, w, strides| (Shape::nchw(n, c, h, w), Some(strides));
     let shapes = [
         // Dense in memory, but in another order than the units.
-        plain(3, 4, 8, 8).with_strides([64, 192, 0, 8, 1]),
-        plain(2, 5, 6, 16).with_strides([480, 16, 0, 80, 1]),
-        plain(2, 3, 16, 8).with_strides([384, 128, 0, 1, 16]),
+        view(3, 4, 8, 8, [64, 192, 0, 8, 1]),
+        view(2, 5, 6, 16, [480, 16, 0, 80, 1]),
+        view(2, 3, 16, 8, [384, 128, 0, 1, 16]),
         // Rows of whole vectors, rows that end within one, and rows that begin within one.
-        plain(2, 3, 9, 16).with_strides([3 * 9 * 24 + 16, 9 * 24, 0, 24, 1]),
-        plain(2, 3, 9, 20).with_strides([3 * 9 * 24 + 16, 9 * 24, 0, 24, 1]),
-        plain(2, 3, 9, 16).with_strides([3 * 9 * 20, 9 * 20, 0, 20, 1]),
-        plain(2, 3, 9, 16).with_strides([3 * 9 * 16 + 1, 9 * 16, 0, 16, 1]),
+        view(2, 3, 9, 16, [3 * 9 * 24 + 16, 9 * 24, 0, 24, 1]),
+        view(2, 3, 9, 20, [3 * 9 * 24 + 16, 9 * 24, 0, 24, 1]),
+        view(2, 3, 9, 16, [3 * 9 * 20, 9 * 20, 0, 20, 1]),
+        view(2, 3, 9, 16, [3 * 9 * 16 + 1, 9 * 16, 0, 16, 1]),
         // Planes apart, elements apart.
-        plain(2, 3, 7, 8).with_strides([3 * 64 + 64, 64, 0, 8, 1]),
-        plain(3, 2, 5, 6).with_strides([2000, 600, 0, 100, 3]),
-        Shape::nhwc(2, 9, 10, 8),
-        Shape::nhwc(1, 9, 10, 33),
-        Shape::nhwc(3, 5, 7, 4).with_strides([5 * 7 * 6, 1, 0, 7 * 6, 6]),
+        view(2, 3, 7, 8, [3 * 64 + 64, 64, 0, 8, 1]),
+        view(3, 2, 5, 6, [2000, 600, 0, 100, 3]),
+        (Shape::nhwc(2, 9, 10, 8), None),
+        (Shape::nhwc(1, 9, 10, 33), None),
+        (Shape::nhwc(3, 5, 7, 4), Some([5 * 7 * 6, 1, 0, 7 * 6, 6])),
     ];
-    let sharings = [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All];
-    let scales = [Scale::Fixed, Scale::Tensor, Scale::Sample, Scale::Channel, Scale::PerPosition];
+    let scales =
+        [Scale::Fixed, Scale::PerTensor, Scale::PerSample, Scale::PerMap, Scale::PerPosition];
     let layer = layer(BlockSize::uniform(3), Gamma::Paper { scale: 1.0 })?;
     for (i, shape) in shapes.into_iter().enumerate() {
-        for (j, sharing) in sharings.into_iter().enumerate() {
+        for (j, &sharing) in Sharing::ALL.iter().enumerate() {
             // In turn, so that all meet.
             let number = 4 * i + j;
             let layer = layer.with_sharing(sharing).with_scale(scales[(i + 3 * j) % 5]);

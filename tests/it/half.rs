@@ -1,9 +1,7 @@
 //! Elements of 16 bits. Every value times many scales is a test of `apply/half.rs` itself.
 
 use dropblock::half::{bf16, f16};
-use dropblock::{
-    Backend, DropBlock, Dropped, Element, Error, Gamma, Key, Layout, Map, Scale, Shape,
-};
+use dropblock::{Backend, Drawn, DropBlock, DropCount, Element, Error, Gamma, Key, Scale, Shape};
 use proptest::prelude::*;
 
 use crate::case::{Case, cases, count, pack, tensor};
@@ -53,13 +51,13 @@ fn halves<T: Half>(len: usize) -> Vec<T> {
 /// The operations against the oracle, on every backend.
 fn check<T: Half>(case: &Case) -> Result<(), Error> {
     let mask = case.expected_mask();
-    let (words, dropped) = (pack(&mask), count(&mask));
-    let x = halves::<T>(case.plan(Backend::Scalar).extent());
-    let dirty = vec![T::NAN; x.len()];
-    let expected = bits(&case.expected(&mask, &x, &dirty));
-    let expected_in_place = bits(&case.expected(&mask, &x, &x));
-    let forward = bits(&case.expected_forward(&mask, &x, &dirty));
-    let forward_in_place = bits(&case.expected_forward(&mask, &x, &x));
+    let (words, drawn) = (pack(&mask), Drawn::from(case.key).with_count(count(&mask)));
+    let [x, old] = case.lens().map(halves::<T>);
+    let dirty = vec![T::NAN; old.len()];
+    let expected = bits(&case.expected_out((&mask, false), &x, &dirty));
+    let expected_in_place = bits(&case.expected_in_place((&mask, false), &old));
+    let forward = bits(&case.expected_out((&mask, true), &x, &dirty));
+    let forward_in_place = bits(&case.expected_in_place((&mask, true), &old));
     let check = |what: &str, y: &[T], expected: &[u16]| {
         let wrong = bits(y).iter().zip(expected).position(|(a, b)| a != b);
         assert_eq!(wrong, None, "{what} of {case:?}");
@@ -67,16 +65,16 @@ fn check<T: Half>(case: &Case) -> Result<(), Error> {
     for backend in Backend::available() {
         let plan = case.plan(backend);
         let mut y = dirty.clone();
-        assert_eq!(plan.forward(case.key, &x, &mut y, None)?, dropped);
+        assert_eq!(plan.forward(case.key, case.view(&x), case.view_mut(&mut y))?, drawn);
         check("forward", &y, &forward);
-        let mut y = x.clone();
-        assert_eq!(plan.forward_in_place(case.key, &mut y, None)?, dropped);
+        let mut y = old.clone();
+        assert_eq!(plan.forward_in_place(case.key, case.view_mut(&mut y))?, drawn);
         check("forward in place", &y, &forward_in_place);
         let mut y = dirty.clone();
-        plan.apply(&words, &dropped, &x, &mut y)?;
-        check("apply", &y, &expected);
-        let mut y = x.clone();
-        plan.backward_in_place(case.key, &dropped, &mut y)?;
+        plan.mask_from(&words)?.backward(case.view(&x), case.view_mut(&mut y))?;
+        check("backward of words", &y, &expected);
+        let mut y = old.clone();
+        plan.backward_in_place(drawn, case.view_mut(&mut y))?;
         check("backward in place", &y, &expected_in_place);
     }
     Ok(())
@@ -99,8 +97,7 @@ proptest! {
 /// Runs the check on one map without channels, long enough for whole blocks at every phase.
 fn one_map(gamma: f64, len: usize) -> Result<Case, Error> {
     let layer = DropBlock::new(1, 0.1)?.with_gamma(Gamma::Raw(gamma))?;
-    let shape = Shape::new(1, 1, Map::l(len), Layout::ChannelsFirst);
-    Ok(Case { layer, shape, key: Key::new(3), first_sample: 0, noise: false })
+    Ok(Case::new(layer, Shape::ncl(1, 1, len), Key::new(3)))
 }
 
 #[test]
@@ -114,15 +111,21 @@ fn blocks_and_what_is_left_over() -> Result<(), Error> {
     Ok(())
 }
 
+/// The count that every pass returns.
+fn counted(drawn: Drawn) -> DropCount {
+    let Some(count) = drawn.count() else { panic!("no count in {drawn:?}") };
+    count
+}
+
 fn everything_dropped<T: Half>() -> Result<(), Error> {
-    for scale in [Scale::Tensor, Scale::Sample, Scale::Channel, Scale::Fixed] {
+    for scale in [Scale::PerTensor, Scale::PerSample, Scale::PerMap, Scale::Fixed] {
         let layer = DropBlock::new(3, 1.0)?.with_gamma(Gamma::Exact)?.with_scale(scale);
         for backend in Backend::available() {
             let plan = layer.with_backend(backend)?.plan(Shape::nchw(2, 3, 9, 8))?;
-            let mut x = vec![T::NAN; plan.len()];
-            let dropped = plan.forward_in_place(Key::new(1), &mut x, None)?;
-            assert_eq!(dropped.count, dropped.of);
-            assert_eq!(plan.scale::<T>(&dropped), 0.0);
+            let mut x = vec![T::NAN; plan.elements()];
+            let count = counted(plan.forward_in_place(Key::new(1), &mut x)?);
+            assert_eq!(count.dropped, count.total);
+            assert_eq!(plan.scale::<T>(count), 0.0);
             assert!(x.iter().all(|&x| x.bits() == 0));
         }
     }
@@ -141,18 +144,18 @@ fn large_counts<T: Half>() -> Result<(), Error> {
     let shape = Shape::nchw(2, 64, 28, 28);
     for backend in Backend::available() {
         let plan = DropBlock::new(7, 0.1)?.with_backend(backend)?.plan(shape)?;
-        let mut x = vec![T::ONE; plan.len()];
-        let dropped = plan.forward_in_place(Key::new(5), &mut x, None)?;
-        let kept = dropped.of - dropped.count;
-        assert!(kept > 70_000 && dropped.count > 0);
-        let scale = plan.scale::<T>(&dropped);
-        assert_eq!(scale, dropped.of as f32 / kept as f32);
+        let mut x = vec![T::ONE; plan.elements()];
+        let count = counted(plan.forward_in_place(Key::new(5), &mut x)?);
+        let kept = count.total - count.dropped;
+        assert!(kept > 70_000 && count.dropped > 0);
+        let scale = plan.scale::<T>(count);
+        assert_eq!(scale, count.total as f32 / kept as f32);
         // All are the scale in the type itself, or zero.
         let scaled = T::new(scale);
         assert!(scaled.to_f32() > 1.0 && scaled.to_f32().is_finite());
         let ones = x.iter().filter(|x| x.bits() == scaled.bits()).count() as u64;
         let zeros = x.iter().filter(|x| x.bits() == 0).count() as u64;
-        assert_eq!((ones, zeros), (kept, dropped.count));
+        assert_eq!((ones, zeros), (kept, count.dropped));
     }
     Ok(())
 }
@@ -167,11 +170,11 @@ fn counts_beyond_the_type_give_the_right_scale() -> Result<(), Error> {
 fn small_gamma<T: Half>() -> Result<(), Error> {
     let layer = DropBlock::new(1, 0.1)?.with_gamma(Gamma::Raw(0.002))?;
     let plan = layer.plan(Shape::nchw(16, 64, 32, 32))?;
-    let mut x = vec![T::ONE; plan.len()];
-    let dropped = plan.forward_in_place(Key::new(9), &mut x, None)?;
-    assert_eq!(x.iter().filter(|x| x.bits() == 0).count() as u64, dropped.count);
+    let mut x = vec![T::ONE; plan.elements()];
+    let DropCount { dropped, .. } = counted(plan.forward_in_place(Key::new(9), &mut x)?);
+    assert_eq!(x.iter().filter(|x| x.bits() == 0).count() as u64, dropped);
     // 2^20 units: 2097 are expected, the standard deviation is 45.7.
-    assert!((2097 - 5 * 46..2097 + 5 * 46).contains(&dropped.count), "{}", dropped.count);
+    assert!((2097 - 5 * 46..2097 + 5 * 46).contains(&dropped), "{dropped}");
     Ok(())
 }
 
@@ -184,14 +187,21 @@ fn a_small_gamma_drops() -> Result<(), Error> {
 /// The same mask whatever the type, and each tensor comes back in its own.
 #[test]
 fn the_mask_does_not_depend_on_the_type() -> Result<(), Error> {
-    fn run<T: Element>(x: T) -> Result<(Vec<u64>, Dropped), Error> {
+    fn run<T: Element>(x: T) -> Result<(Vec<u64>, DropCount), Error> {
         let plan = DropBlock::new(5, 0.2)?.plan(Shape::nchw(2, 3, 17, 19))?;
-        let (mut y, mut mask) = (vec![x; plan.len()], vec![0; plan.mask_len()]);
-        let dropped = plan.forward(Key::new(2), &vec![x; plan.len()], &mut y, Some(&mut mask))?;
+        let x = vec![x; plan.elements()];
+        let (mut y, mut words) = (x.clone(), vec![0; plan.mask_words()]);
+        let mask = plan.draw(Key::new(2), &mut words)?;
+        mask.forward(&x, &mut y)?;
         for (i, &y) in y.iter().enumerate() {
-            assert_eq!(y == T::ZERO, mask[i / 64] >> (i % 64) & 1 == 1);
+            assert_eq!(y == T::ZERO, mask.dropped_words()[i / 64] >> (i % 64) & 1 == 1);
         }
-        Ok((mask, dropped))
+        let mut without_mask = x.clone();
+        let drawn = plan.forward(Key::new(2), &x, &mut without_mask)?;
+        assert_eq!(Some(drawn), mask.drawn());
+        assert_eq!(without_mask, y);
+        let count = mask.count();
+        Ok((words, count))
     }
     let expected = run(1.0_f32)?;
     assert_eq!(run(f16::ONE)?, expected);

@@ -12,6 +12,10 @@ mod gpu;
 mod gpu_paths;
 #[cfg(feature = "half")]
 mod half;
+mod interface;
+mod interface_data;
+#[cfg(feature = "serde")]
+mod interface_serde;
 mod noise;
 #[cfg(feature = "rayon")]
 mod parallel;
@@ -20,6 +24,7 @@ mod refusals;
 mod schedule;
 mod sizes;
 mod statistics;
+mod structure;
 mod suite;
 mod theorems;
 mod vectors;

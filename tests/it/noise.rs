@@ -7,7 +7,7 @@ use dropblock::{DropBlock, Error, Fill, Gamma, Key, Scale, Shape, reference};
 fn noise(key: Key, len: usize) -> Result<Vec<f64>, Error> {
     let layer = DropBlock::new(1, 0.5)?.with_gamma(Gamma::Raw(1.0))?.with_fill(Fill::Noise);
     let mut x = vec![f64::NAN; len];
-    layer.plan(Shape::ncl(1, 1, len))?.forward_in_place(key, &mut x, None)?;
+    layer.plan(Shape::ncl(1, 1, len))?.forward_in_place(key, &mut x)?;
     Ok(x)
 }
 
@@ -52,7 +52,7 @@ fn distribution_is_normal() -> Result<(), Error> {
 /// `(z^2 - 1) / sqrt(2)`, which show a common size.
 #[test]
 fn neighbours_are_independent() -> Result<(), Error> {
-    let key = Key::new(23).step(1).layer(1);
+    let key = Key::new(23).with_step(1).with_layer(1);
     let x = noise(key, 1_000_000)?;
     let check = |what: &str, other: &[f64]| {
         let n = other.len() as f64;
@@ -65,10 +65,10 @@ fn neighbours_are_independent() -> Result<(), Error> {
     for distance in [1, 2, 3, 64, 4096] {
         check(&format!("{distance} apart"), &x[distance..]);
     }
-    check("step", &noise(key.step(2), x.len())?);
-    check("layer", &noise(key.layer(2), x.len())?);
-    check("seed", &noise(Key::new(24).step(1).layer(1), x.len())?);
-    check("swapped", &noise(Key::new(23).step(0).layer(2), x.len())?);
+    check("step", &noise(key.with_step(2), x.len())?);
+    check("layer", &noise(key.with_layer(2), x.len())?);
+    check("seed", &noise(Key::new(24).with_step(1).with_layer(1), x.len())?);
+    check("swapped", &noise(Key::new(23).with_step(0).with_layer(2), x.len())?);
     // And of the draws themselves: sign and size come from one hash that two units share.
     let ones: u32 = (0..1_000_000).map(|i| reference::noise(&key, i).count_ones()).sum();
     // 32 * 10^6 bits: deviation sqrt(8 * 10^6) = 2828.
@@ -80,28 +80,43 @@ fn neighbours_are_independent() -> Result<(), Error> {
 /// and the gradient know nothing of it; a shard has the noise of the whole batch.
 #[test]
 fn noise_is_in_dropped_places_only() -> Result<(), Error> {
-    let layer = DropBlock::timm(3, 0.3)?.with_fill(Fill::Noise).with_scale(Scale::None);
+    let layer = DropBlock::timm(3, 0.3)?.with_fill(Fill::Noise).with_scale(Scale::Off);
     let plan = layer.plan(Shape::nhwc(4, 9, 11, 5))?;
     let key = Key::new(25);
-    let mut y = vec![7.0_f32; plan.len()];
-    let mut mask = vec![0; plan.mask_len()];
-    let dropped = plan.forward_in_place(key, &mut y, Some(&mut mask))?;
+    let mut y = vec![7.0_f32; plan.elements()];
+    let mut words = vec![0; plan.mask_words()];
+    let mask = plan.draw(key, &mut words)?;
+    mask.forward_in_place(&mut y)?;
     let mut distinct: Vec<u32> = y.iter().filter(|&&y| y != 7.0).map(|y| y.to_bits()).collect();
-    assert_eq!(distinct.len() as u64, 5 * dropped.count);
+    assert_eq!(distinct.len() as u64, 5 * mask.count().dropped);
     let all = distinct.len();
     distinct.sort_unstable();
     distinct.dedup();
     // Deviates of 24 bits: among 600 two are equal in one case of 50.
     assert!(distinct.len() + 1 >= all, "{} of {all} differ", distinct.len());
 
-    let mut dy = vec![1.0_f32; plan.len()];
-    plan.backward_in_place(key, &dropped, &mut dy)?;
+    let mut without_mask = vec![7.0_f32; plan.elements()];
+    let drawn = plan.forward_in_place(key, &mut without_mask)?;
+    assert_eq!(Some(drawn), mask.drawn());
+    assert_eq!(without_mask, y);
+    // A mask from words has no noise until it has a key.
+    let mut again = vec![7.0_f32; plan.elements()];
+    let from_words = plan.mask_from(mask.dropped_words())?;
+    assert_eq!(from_words.forward_in_place(&mut again), Err(Error::NoKey));
+    assert!(again.iter().all(|&y| y == 7.0));
+    from_words.with_key(key)?.forward_in_place(&mut again)?;
+    assert_eq!(again, y);
+
+    let [mut dy, mut with_words] = [(); 2].map(|()| vec![1.0_f32; plan.elements()]);
+    plan.backward_in_place(drawn, &mut dy)?;
     assert!(y.iter().zip(&dy).all(|(&y, &dy)| dy == if y == 7.0 { 1.0 } else { 0.0 }));
+    from_words.backward_in_place(&mut with_words)?;
+    assert_eq!(with_words, dy);
 
     let shard = layer.plan(Shape::nhwc(1, 9, 11, 5))?;
-    for (sample, expected) in (0..).zip(y.chunks(shard.len())) {
-        let mut y = vec![7.0_f32; shard.len()];
-        shard.forward_in_place(key.first_sample(sample), &mut y, None)?;
+    for (sample, expected) in (0..).zip(y.chunks(shard.elements())) {
+        let mut y = vec![7.0_f32; shard.elements()];
+        shard.forward_in_place(key.with_first_sample(sample), &mut y)?;
         assert_eq!(y, expected, "sample {sample}");
     }
     Ok(())

@@ -58,17 +58,17 @@ fn presets_share_align_and_scale_as_their_models_do() -> Result<(), Error> {
     assert_eq!(DropBlock::tensorflow(7, 0.1)?, new);
     assert_eq!(
         DropBlock::timm(7, 0.1)?,
-        DropBlock::timm_legacy(7, 0.1)?.with_sharing(Sharing::Sample)
+        DropBlock::timm_legacy(7, 0.1)?.with_sharing(Sharing::OverChannels)
     );
     assert_eq!(
         DropBlock::miguelvr(7, 0.1)?,
         new.with_region(Region::Full)
-            .with_sharing(Sharing::Sample)
+            .with_sharing(Sharing::OverChannels)
             .with_alignment(Alignment::After)
     );
     assert_eq!(
         DropBlock::dragon(7, 0.1)?,
-        new.with_sharing(Sharing::Sample).with_scale(Scale::Fixed)
+        new.with_sharing(Sharing::OverChannels).with_scale(Scale::Fixed)
     );
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! Wrong arguments: a typed error that says what was needed and given, and nothing written.
 
 use dropblock::{
-    BlockSize, Buffer, Dilation, DropBlock, Dropped, Error, Gamma, Key, Map, MaskView, Plan, Scale,
-    Shape,
+    BlockSize, Buffer, Dilation, Drawn, DropBlock, DropCount, Error, Gamma, Keep, Key, Layout, Map,
+    Plan, Scale, Shape, View, ViewMut,
 };
+use rand_xoshiro::Xoshiro128PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng as _;
 
 fn plan() -> Result<Plan, Error> {
     DropBlock::new(3, 0.5)?.plan(Shape::nchw(2, 3, 5, 7))
@@ -50,15 +52,24 @@ fn shapes_that_do_not_fit() -> Result<(), Error> {
         Shape::nchw(huge, 1, 1, 1),
         Shape::nchw(huge, huge, 1, 1),
         Shape::nchw(1 << 16, 1 << 16, 1 << 15, 1 << 15),
-        Shape::nchw(0, huge, huge, 1),
-        Shape::nchw(1, 1, huge, 1),
-        Shape::nchw(1, 1, 1, (1 << 31) + 1),
+        Shape::nchw(0, huge, 1, 1),
+        Shape::nchw(1, 1, 1 << 31, 1 << 31),
     ] {
         assert!(matches!(layer.plan(shape), Err(Error::TooLarge { .. })), "{shape:?}");
     }
+    let limit = 1 << 31;
+    for (map, axis, given) in [
+        (Map::hw(huge, 1), 1, huge),
+        (Map::hw(1, (1 << 31) + 1), 2, (1 << 31) + 1),
+        (Map::l(1 << 32), 2, 1 << 32),
+        (Map::dhw(1 << 33, 1, huge), 0, 1 << 33),
+    ] {
+        let shape = Shape::new(1, 1, map, Layout::ChannelsFirst);
+        assert_eq!(layer.plan(shape), Err(Error::Axis { axis, limit, given }), "{shape:?}");
+    }
     assert!(layer.plan(Shape::nchw(1, 1, 1, 1 << 31)).is_ok());
     let flat = layer.with_block_size(BlockSize::hw(2, 3))?;
-    let rank = |map| flat.plan(Shape::new(1, 1, map, dropblock::Layout::ChannelsFirst)).err();
+    let rank = |map| flat.plan(Shape::new(1, 1, map, Layout::ChannelsFirst)).err();
     assert_eq!(rank(Map::l(9)), Some(Error::Rank { needed: 1, given: 2 }));
     assert_eq!(rank(Map::dhw(9, 9, 9)), Some(Error::Rank { needed: 3, given: 2 }));
     assert_eq!(rank(Map::hw(9, 9)), None);
@@ -69,42 +80,46 @@ fn shapes_that_do_not_fit() -> Result<(), Error> {
 fn wrong_lengths_write_nothing() -> Result<(), Error> {
     let plan = plan()?;
     let key = Key::new(1);
-    let len = plan.len();
-    let dropped = Dropped { count: 5, of: len as u64 };
-    let words = plan.mask_len();
+    let len = plan.elements();
+    let words = plan.mask_words();
     let short = |buffer, needed, given| Error::Length { buffer, needed, given };
+    let bits = vec![0x1234_5678_9abc_def0; words];
+    let mask = plan.mask_from(&bits)?;
+    let drawn = plan.count(key)?;
 
     for given in [0, len - 1, len + 1] {
         let (good, mut bad) = (vec![1.0_f32; len], vec![2.0_f32; given]);
-        let (mut y, mut mask) = (vec![3.0_f32; len], vec![!0; words]);
+        let mut y = vec![3.0_f32; len];
         let input = Err(short(Buffer::Input, len, given));
         let output = Err(short(Buffer::Output, len, given));
-        assert_eq!(plan.forward(key, &bad, &mut y, Some(&mut mask)).map(|_| ()), input);
-        assert_eq!(plan.forward(key, &good, &mut bad, Some(&mut mask)).map(|_| ()), output);
-        assert_eq!(plan.forward_in_place(key, &mut bad, Some(&mut mask)).map(|_| ()), output);
-        assert_eq!(plan.forward_in_place(key, &mut bad, None).map(|_| ()), output);
-        assert_eq!(plan.backward(key, &dropped, &bad, &mut y), input);
-        assert_eq!(plan.backward(key, &dropped, &good, &mut bad), output);
-        assert_eq!(plan.backward_in_place(key, &dropped, &mut bad), output);
-        assert_eq!(plan.apply(&mask, &dropped, &bad, &mut y), input);
-        assert_eq!(plan.apply(&mask, &dropped, &good, &mut bad), output);
-        assert_eq!(plan.apply_in_place(&mask, &dropped, &mut bad), output);
+        for drawn in [Drawn::from(key), drawn] {
+            assert_eq!(plan.forward(drawn, &bad, &mut y).map(|_| ()), input);
+            assert_eq!(plan.forward(drawn, &good, &mut bad).map(|_| ()), output);
+            assert_eq!(plan.forward_in_place(drawn, &mut bad).map(|_| ()), output);
+            assert_eq!(plan.backward(drawn, &bad, &mut y), input);
+            assert_eq!(plan.backward(drawn, &good, &mut bad), output);
+            assert_eq!(plan.backward_in_place(drawn, &mut bad), output);
+        }
+        assert_eq!(plan.drop_only(key, &mut bad, 0.0).map(|_| ()), output);
+        assert_eq!(mask.forward(&bad, &mut y), input);
+        assert_eq!(mask.forward(&good, &mut bad), output);
+        assert_eq!(mask.forward_in_place(&mut bad), output);
+        assert_eq!(mask.backward(&bad, &mut y), input);
+        assert_eq!(mask.backward(&good, &mut bad), output);
+        assert_eq!(mask.backward_in_place(&mut bad), output);
+        assert_eq!(mask.drop_only(&mut bad, 0.0), output);
         assert!(bad.iter().all(|&x| x == 2.0) && y.iter().all(|&x| x == 3.0));
-        assert!(mask.iter().all(|&word| word == !0));
     }
     for given in [0, words - 1] {
-        let (mut x, mut mask) = (vec![2.0_f32; len], vec![!0; given]);
+        let mut mask = vec![!0; given];
         let error = short(Buffer::Mask, words, given);
-        assert_eq!(plan.mask(key, &mut mask), Err(error));
-        assert_eq!(plan.centers(key, &mut mask), Err(error));
+        assert_eq!(plan.draw(key, &mut mask).err(), Some(error));
+        assert_eq!(plan.draw_centers(key, &mut mask), Err(error));
         assert_eq!(plan.dilate(&mut mask), Err(error));
-        assert_eq!(plan.count(&mask), Err(error));
-        assert_eq!(plan.count_group(&mask, 0), Err(error));
-        assert_eq!(plan.forward_in_place(key, &mut x, Some(&mut mask)), Err(error));
-        assert_eq!(plan.apply_in_place(&mask, &dropped, &mut x), Err(error));
-        let mut generator = dropblock::reference::generator(&key, 0);
-        assert_eq!(plan.centers_from_rng(&mut generator, &mut mask), Err(error));
-        assert!(x.iter().all(|&x| x == 2.0) && mask.iter().all(|&word| word == !0));
+        assert_eq!(plan.mask_from(&mask).err(), Some(error));
+        let mut generator = Xoshiro128PlusPlus::seed_from_u64(1);
+        assert_eq!(plan.draw_centers_from(&mut generator, &mut mask), Err(error));
+        assert!(mask.iter().all(|&word| word == !0));
     }
     let dilation = Dilation::new(Map::hw(3, 5), BlockSize::uniform(2))?;
     let (source, mut target) = ([1; 31], [7; 31]);
@@ -119,61 +134,136 @@ fn wrong_lengths_write_nothing() -> Result<(), Error> {
     Ok(())
 }
 
+/// All passes to the view: what is refused is refused by all, and nothing is written.
+fn into(plan: &Plan, len: usize, first: usize, strides: [isize; 5]) -> Result<(), Error> {
+    let (key, words) = (Key::new(1), vec![0x1234_5678_9abc_def0; plan.mask_words()]);
+    let mask = plan.mask_from(&words)?;
+    let x = vec![3.0_f32; plan.elements()];
+    let mut y = vec![2.0_f32; len];
+    let result = plan.forward(key, &x, ViewMut::new(&mut y, first, strides)).map(|_| ());
+    if result.is_err() {
+        macro_rules! out {
+            () => {
+                ViewMut::new(&mut y, first, strides)
+            };
+        }
+        assert_eq!(plan.forward_in_place(key, out!()).map(|_| ()), result);
+        assert_eq!(plan.backward(key, &x, out!()), result);
+        assert_eq!(plan.backward_in_place(key, out!()), result);
+        assert_eq!(plan.drop_only(key, out!(), 0.0).map(|_| ()), result);
+        assert_eq!(mask.forward(&x, out!()), result);
+        assert_eq!(mask.forward_in_place(out!()), result);
+        assert_eq!(mask.backward(&x, out!()), result);
+        assert_eq!(mask.backward_in_place(out!()), result);
+        assert_eq!(mask.drop_only(out!(), 0.0), result);
+        assert!(y.iter().all(|&y| y == 2.0), "{strides:?}");
+    }
+    result
+}
+
 #[test]
 fn strides_that_alias_or_overflow() -> Result<(), Error> {
     let layer = DropBlock::new(3, 0.1)?;
-    let shape = Shape::nchw(2, 3, 5, 7);
-    for (strides, axis, needed, given) in [
-        ([105, 35, 0, 7, 0], 4, 1, 0),
-        ([105, 35, 0, 6, 1], 3, 7, 6),
-        ([105, 34, 0, 7, 1], 1, 35, 34),
-        ([104, 35, 0, 7, 1], 0, 105, 104),
-        ([1, 2, 0, 6, 29], 4, 30, 29),
+    let plan = layer.plan(Shape::nchw(2, 3, 5, 7))?;
+    for (strides, axis, needed) in [
+        ([105, 35, 0, 7, 0], 4, 204),
+        ([105, 35, 0, 6, 1], 3, 182),
+        ([105, 34, 0, 7, 1], 1, 140),
+        ([104, 35, 0, 7, 1], 0, 105),
+        ([1, 2, 0, 6, 29], 4, 30),
+        ([-105, 35, 0, 7, 0], 4, 204),
+        ([105, 35, 0, -6, 1], 3, 182),
+        ([0, 35, 0, 7, 1], 0, 105),
     ] {
-        let error = Err(Error::Stride { axis, needed, given });
-        assert_eq!(shape.with_strides(strides).extent(), error.map(|(): ()| 0), "{strides:?}");
-        assert!(layer.plan(shape.with_strides(strides)).is_err(), "{strides:?}");
+        let given = strides[axis];
+        let error = Error::Stride { axis, needed, given };
+        assert_eq!(into(&plan, 10_000, 5_000, strides), Err(error), "{strides:?}");
+        // What is said to do does, in either direction.
+        for direction in [1, -1] {
+            let mut strides = strides;
+            strides[axis] = direction * needed as isize;
+            assert_eq!(into(&plan, 10_000, 5_000, strides), Ok(()), "{strides:?}");
+        }
     }
-    let too_far = shape.with_strides([usize::MAX, 35, 0, 7, 1]);
-    assert!(matches!(layer.plan(too_far), Err(Error::TooLarge { .. })));
+    for far in [isize::MAX, isize::MIN, 1 << 59, -1 << 59] {
+        let result = into(&plan, 300, 150, [far, 35, 0, 7, 1]);
+        assert!(matches!(result, Err(Error::TooLarge { .. })), "{result:?}");
+    }
     // Strides of axes without a second index do not matter.
-    let one = Shape::nchw(1, 1, 1, 7).with_strides([0, 0, 0, 0, 3]);
-    assert_eq!(one.extent(), Ok(19));
-    assert_eq!(Shape::nchw(0, 3, 5, 7).with_strides([0; 5]).extent(), Ok(0));
+    let one = layer.plan(Shape::nchw(1, 1, 1, 7))?;
+    assert_eq!(into(&one, 19, 0, [0, 0, 0, 0, 3]), Ok(()));
+    assert_eq!(into(&one, 19, 18, [isize::MIN, isize::MAX, -1, 0, -3]), Ok(()));
+    let empty = layer.plan(Shape::nchw(0, 3, 5, 7))?;
+    assert_eq!(into(&empty, 0, 0, [0; 5]), Ok(()));
 
-    // A view's buffer has its extent, no more and no less, and nothing is written on an error.
-    let plan = layer.plan(shape.with_strides([200, 60, 0, 9, 1]))?;
-    let needed = 200 + 2 * 60 + 4 * 9 + 6 + 1;
-    assert_eq!((plan.extent(), plan.len()), (needed, 210));
-    for given in [plan.len(), needed - 1, needed + 1] {
-        let mut x = vec![2.0_f32; given];
-        let error = Error::Length { buffer: Buffer::Output, needed, given };
-        assert_eq!(plan.forward_in_place(Key::new(1), &mut x, None), Err(error));
-        assert_eq!(plan.drop_only(Key::new(1), &mut x, 0.0, None), Err(error));
-        assert!(x.iter().all(|&x| x == 2.0));
+    // A view lies in its buffer, which may be longer, and nothing is written on an error.
+    let strides = [200, 60, 0, 9, 1];
+    let reach = 200 + 2 * 60 + 4 * 9 + 6;
+    for (len, first) in [(plan.elements(), 0), (reach, 0), (reach + 1, 1), (500, 499)] {
+        let (needed, given) = ([0, reach], [first, len]);
+        let error = Error::View { buffer: Buffer::Output, needed, given };
+        assert_eq!(into(&plan, len, first, strides), Err(error));
     }
+    for (len, first) in [(reach + 1, 0), (reach + 2, 1), (500, 7)] {
+        assert_eq!(into(&plan, len, first, strides), Ok(()));
+    }
+    // Before the first element as well.
+    let strides = [200, -60, 0, -9, 1];
+    let (before, after) = (2 * 60 + 4 * 9, 200 + 6);
+    for (len, first) in [(before + after + 1, before - 1), (before + after, before), (500, 0)] {
+        let (needed, given) = ([before, after], [first, len]);
+        let error = Error::View { buffer: Buffer::Output, needed, given };
+        assert_eq!(into(&plan, len, first, strides), Err(error));
+    }
+    assert_eq!(into(&plan, before + after + 1, before, strides), Ok(()));
+    assert!(into(&plan, 500, usize::MAX, strides).is_err());
     Ok(())
 }
 
 #[test]
-fn views_of_maps_that_are_not_there() -> Result<(), Error> {
+fn inputs_that_leave_their_buffers() -> Result<(), Error> {
     let plan = plan()?;
-    let mask = vec![0; plan.mask_len()];
+    let (key, words) = (Key::new(1), vec![0; plan.mask_words()]);
+    let mask = plan.mask_from(&words)?;
+    let (x, mut y) = (vec![1.0_f32; 300], vec![2.0_f32; 210]);
+    for (first, strides, needed) in [
+        (0, [200, 60, 0, 9, 1], [0, 362]),
+        (5, [0, -3, 0, 0, 0], [6, 0]),
+        (300, [0; 5], [0, 0]),
+        (usize::MAX, [0, 0, 0, 0, 1], [0, 6]),
+    ] {
+        let given = [first, 300];
+        let error = Err(Error::View { buffer: Buffer::Input, needed, given });
+        let view = View::new(&x, first, strides);
+        assert_eq!(plan.forward(key, view, &mut y).map(|_| ()), error);
+        assert_eq!(plan.backward(key, view, &mut y), error);
+        assert_eq!(mask.forward(view, &mut y), error);
+        assert_eq!(mask.backward(view, &mut y), error);
+    }
+    let far = View::new(&x, 0, [isize::MAX, 0, 0, 0, 0]);
+    assert!(matches!(plan.backward(key, far, &mut y), Err(Error::TooLarge { .. })));
+    assert!(y.iter().all(|&y| y == 2.0));
+    // Inputs may repeat.
+    assert_eq!(mask.backward(View::new(&x, 299, [0; 5]), &mut y), Ok(()));
+    Ok(())
+}
+
+#[test]
+fn maps_that_are_not_there() -> Result<(), Error> {
+    let plan = plan()?;
+    let words = vec![0; plan.mask_words()];
+    let mask = plan.mask_from(&words)?;
     for given in [[2, 0], [0, 3], [usize::MAX, usize::MAX]] {
-        let view = plan.view(&mask, given[0], given[1]);
-        assert!(matches!(view, Err(Error::Map { needed: [2, 3], given: g }) if g == given));
+        let map = mask.map(given[0], given[1]);
+        assert!(matches!(map, Err(Error::Map { needed: [2, 3], given: g }) if g == given));
     }
     let short = Error::Length { buffer: Buffer::Mask, needed: 4, given: 3 };
-    assert_eq!(plan.view(&mask[..3], 0, 0).err(), Some(short));
+    assert_eq!(plan.mask_from(&words[..3]).err(), Some(short));
     assert_eq!(
-        MaskView::new(&mask, 0..257).err(),
+        Keep::new(&words, 0..257).err(),
         Some(Error::Length { buffer: Buffer::Mask, needed: 5, given: 4 })
     );
-    assert!(MaskView::new(&mask, 256..256).is_ok_and(|view| view.is_empty()));
-    let mut x = [7_u8; 210];
-    assert_eq!(plan.fill_dropped(&mask[..3], &mut x, 0), Err(short));
-    assert_eq!(plan.drop_only(Key::new(1), &mut x, 0, Some(&mut [0; 3])), Err(short));
-    assert_eq!(x, [7; 210]);
+    assert!(Keep::new(&words, 256..256).is_ok_and(|keep| keep.is_empty()));
     Ok(())
 }
 
@@ -199,43 +289,83 @@ fn relative_block_sizes() -> Result<(), Error> {
 fn counts_groups_and_samples_of_another_plan() -> Result<(), Error> {
     let plan = plan()?;
     let key = Key::new(1);
-    let mut x = vec![2.0_f32; plan.len()];
-    let mask = vec![!0; plan.mask_len()];
+    let mut x = vec![2.0_f32; plan.elements()];
+    let words = vec![!0; plan.mask_words()];
+    let mask = plan.mask_from(&words)?;
     let units = plan.units() as u64;
-    for dropped in [Dropped { count: 0, of: units + 1 }, Dropped { count: units + 1, of: units }] {
-        let error = Error::OtherPlan { needed: units, given: dropped.of };
-        assert_eq!(plan.backward_in_place(key, &dropped, &mut x), Err(error));
-        assert_eq!(plan.apply_in_place(&mask, &dropped, &mut x), Err(error));
+    assert_eq!(mask.count(), DropCount { dropped: units, total: units });
+    for (dropped, total) in [
+        (units + 1, units),
+        (0, units - 1),
+        (units - 1, units - 1),
+        (0, 0),
+        // What is left for others is no count.
+        (units + 2, units + 1),
+        (u64::MAX, units),
+        (u64::MAX, u64::MAX - 1),
+    ] {
+        let given = DropCount { dropped, total };
+        let drawn = Drawn::from(key).with_count(given);
+        let is_refused =
+            |result| matches!(result, Err(Error::Count { given: g, .. }) if g == given);
+        assert!(is_refused(plan.forward_in_place(drawn, &mut x).map(|_| ())), "{given:?}");
+        assert!(is_refused(plan.forward(drawn, &vec![1.0; 210], &mut x).map(|_| ())));
+        assert!(is_refused(plan.backward_in_place(drawn, &mut x)), "{given:?}");
+        assert!(is_refused(plan.backward(drawn, &vec![1.0; 210], &mut x)), "{given:?}");
+        assert!(is_refused(plan.for_each_map(drawn, |_| panic!("a visit")).map(|_| ())));
+        let own = mask.count();
+        assert_eq!(mask.with_count(given).err(), Some(Error::Count { own, given }));
     }
-    assert_eq!(plan.count_group(&mask, 1), Err(Error::Group { groups: 1, given: 1 }));
-    let per_map = plan.options().with_scale(Scale::Channel).plan(*plan.shape())?;
-    assert_eq!(per_map.count_group(&mask, 5)?.of, 35);
-    assert_eq!(per_map.count_group(&mask, 6), Err(Error::Group { groups: 6, given: 6 }));
+    // All of the mask's own units are dropped: fewer are another mask's count.
+    for dropped in [0, units - 1] {
+        let given = DropCount { dropped, total: units };
+        assert_eq!(mask.with_count(given).err(), Some(Error::Count { own: mask.count(), given }));
+    }
+    assert_eq!(mask.count_group(1), Err(Error::Group { groups: 1, given: 1 }));
+    let per_map = plan.layer().with_scale(Scale::PerMap).plan(*plan.shape())?;
+    let mask = per_map.mask_from(&words)?;
+    assert_eq!(mask.count_group(5)?.total, 35);
+    assert_eq!(mask.count_group(6), Err(Error::Group { groups: 6, given: 6 }));
 
-    let far = key.first_sample(u64::MAX);
-    let Err(Error::FirstSample { limit, given: u64::MAX }) =
-        plan.forward_in_place(far, &mut x, None)
+    let far = key.with_first_sample(u64::MAX);
+    let Err(Error::FirstSample { limit, given: u64::MAX }) = plan.forward_in_place(far, &mut x)
     else {
         panic!("the numbering of positions must overflow");
     };
-    let mut mask = vec![0; plan.mask_len()];
-    assert!(plan.mask(key.first_sample(limit), &mut mask).is_ok());
-    assert!(plan.mask(key.first_sample(limit + 1), &mut mask).is_err());
+    let error = Error::FirstSample { limit, given: u64::MAX };
+    assert_eq!(plan.forward(far, &vec![1.0; 210], &mut x), Err(error));
+    assert_eq!(plan.backward(far, &vec![1.0; 210], &mut x), Err(error));
+    assert_eq!(plan.backward_in_place(far, &mut x), Err(error));
+    assert_eq!(plan.drop_only(far, &mut x, 0.0), Err(error));
+    assert_eq!(plan.count(far), Err(error));
+    assert_eq!(plan.for_each_map(far, |_| panic!("a visit")), Err(error));
+    assert_eq!(mask.with_key(far).err(), Some(error));
+    let mut words = vec![7; plan.mask_words()];
+    assert_eq!(plan.draw(far, &mut words).err(), Some(error));
+    assert_eq!(plan.draw_centers(far, &mut words), Err(error));
+    assert!(plan.draw(key.with_first_sample(limit + 1), &mut words).is_err());
+    assert_eq!(words, [7; 4]);
+    assert!(plan.draw(key.with_first_sample(limit), &mut words).is_ok());
     assert!(x.iter().all(|&x| x == 2.0));
     Ok(())
 }
 
 #[test]
-fn messages_say_what_was_needed_and_given() {
+fn messages_say_what_was_needed_and_given() -> Result<(), Error> {
+    let count = |dropped, total| DropCount { dropped, total };
     for (error, needed, given) in [
         (Error::DropProb { given: 1.5 }, "[0, 1]", "1.5"),
         (Error::Length { buffer: Buffer::Mask, needed: 7, given: 3 }, "at least 7", "3"),
         (Error::Length { buffer: Buffer::Input, needed: 70, given: 71 }, "exactly 70", "71"),
         (Error::Rank { needed: 3, given: 2 }, "3", "2"),
-        (Error::OtherPlan { needed: 10, given: 11 }, "10", "11"),
+        (Error::Count { own: count(4, 10), given: count(5, 9) }, "4 dropped of 10", "5 of 9"),
+        (Error::Scale { needed: 10, given: 11 }, "10", "11"),
         (Error::FirstSample { limit: 8, given: 9 }, "8", "9"),
+        (Error::ScheduleSteps { limit: 32, given: 33 }, "at most 32", "33"),
+        (Error::Axis { axis: 1, limit: 8, given: 9 }, "height of the map must be at most 8", "9"),
     ] {
         let text = error.to_string();
         assert!(text.contains(needed) && text.contains(given), "{text}");
     }
+    Ok(())
 }

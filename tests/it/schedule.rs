@@ -128,6 +128,20 @@ fn lists_change_at_their_steps() -> Result<(), Error> {
     Ok(())
 }
 
+/// A list is copied, so that it may come from a file; it has at most 32 steps.
+#[test]
+fn lists_are_copied_and_have_at_most_32_steps() -> Result<(), Error> {
+    let list = |len: u64| (1..=len).map(|i| (3 * i, i as f64)).collect::<Vec<_>>();
+    let schedule = Schedule::steps(0.0, &list(32))?;
+    for step in 0..100 {
+        assert_eq!(schedule.at(step, 100), (step / 3).min(32) as f64, "{step}");
+    }
+    let refused = Error::ScheduleSteps { limit: 32, given: 33 };
+    assert_eq!(Schedule::steps(0.0, &list(33)), Err(refused));
+    assert_eq!(refused.to_string(), "schedule must list at most 32 steps, got 33");
+    Ok(())
+}
+
 #[test]
 fn cosine_has_the_known_values() -> Result<(), Error> {
     let schedule = Schedule::cosine(0.0, 1.0)?;
@@ -259,11 +273,11 @@ fn refusals() {
     }
     assert_eq!(
         Error::ScheduleStep { above: 9, given: 8 }.to_string(),
-        "step of a schedule must be above 9, 8 was given"
+        "step of a schedule must be above 9, got 8"
     );
     assert_eq!(
         Error::ScheduleValue { given: -1.0 }.to_string(),
-        "schedule value must lie in [0, 2^64], -1 was given"
+        "schedule value must be in [0, 2^64], got -1"
     );
 }
 

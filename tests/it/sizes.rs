@@ -1,112 +1,13 @@
-//! Sizes: no options that cost out of proportion, the smallest maps one by one, and the largest.
-
-use std::time::Instant;
+//! Sizes: the smallest maps one by one, and the largest.
 
 #[cfg(feature = "half")]
 use dropblock::half;
 use dropblock::{
-    Alignment, Backend, BlockSize, DropBlock, Element, Error, Gamma, Key, Layout, Map, Plan,
+    Alignment, Backend, BlockSize, Drawn, DropBlock, Element, Error, Gamma, Key, Layout, Map, Plan,
     Region, Scale, Shape, Sharing, reference,
 };
 
 use crate::case::{Case, bits_of, count, draw, pack, tensor};
-
-/// How many times as long as its units and centres take in common cases an operation may take.
-/// What was measured is below 6 with a mask buffer and below 25 without one; the rest is for
-/// busy machines.
-const FACTOR: f64 = 60.0;
-
-/// The block sizes whose costs are looked at.
-const BLOCKS: [usize; 8] = [1, 2, 3, 7, 31, 101, 255, 511];
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Operation {
-    Mask,
-    Forward,
-    ForwardWithoutMask,
-}
-
-impl Operation {
-    const ALL: [Self; 3] = [Self::Mask, Self::Forward, Self::ForwardWithoutMask];
-
-    /// Nanoseconds per unit on one map: the least of some tries, or the first that is enough.
-    fn cost(self, layer: &DropBlock, map: Map, enough: f64) -> Result<f64, Error> {
-        let plan = layer.plan(Shape::new(1, 1, map, Layout::ChannelsFirst))?;
-        let (mut x, mut mask) = (vec![1.0_f32; plan.len()], vec![0; plan.mask_len()]);
-        let mut least = f64::INFINITY;
-        for step in 0..3 {
-            let key = Key::new(5).step(step);
-            let start = Instant::now();
-            match self {
-                Self::Mask => plan.mask(key, &mut mask)?,
-                Self::Forward => plan.forward_in_place(key, &mut x, Some(&mut mask))?,
-                Self::ForwardWithoutMask => plan.forward_in_place(key, &mut x, None)?,
-            };
-            least = least.min(start.elapsed().as_secs_f64() * 1e9 / plan.units() as f64);
-            if least <= enough {
-                break;
-            }
-        }
-        Ok(least)
-    }
-}
-
-/// Costs are at most `FACTOR` (units u + centres c), where u is the time of a unit with block size
-/// 7 and drop probability .1, and c that of a centre where every unit is one.
-#[test]
-fn no_options_cost_out_of_proportion() -> Result<(), Error> {
-    for backend in Backend::available() {
-        let dense = DropBlock::new(1, 0.1)?.with_gamma(Gamma::Raw(1.0))?.with_backend(backend)?;
-        let common = DropBlock::new(7, 0.1)?.with_backend(backend)?;
-        for operation in Operation::ALL {
-            let unit = operation.cost(&common, Map::hw(512, 512), 0.0)?;
-            let center = operation.cost(&dense, Map::hw(512, 512), 0.0)?;
-            for map in [
-                Map::hw(512, 512),
-                Map::l(200_000),
-                Map::hw(200_000, 1),
-                Map::hw(4096, 64),
-                Map::dhw(16, 64, 64),
-            ] {
-                check_costs(backend, operation, map, |layer| {
-                    let shape = Shape::new(1, 1, map, Layout::ChannelsFirst);
-                    Ok(FACTOR * (unit + layer.plan(shape)?.gamma() * center))
-                })?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn check_costs(
-    backend: Backend,
-    operation: Operation,
-    map: Map,
-    limit: impl Fn(&DropBlock) -> Result<f64, Error>,
-) -> Result<(), Error> {
-    let probs = [0.001, 0.1, 0.5, 0.9, 0.99, 1.0].map(|p| (p, Gamma::Paper { scale: 1.0 }));
-    let raw = [0.5, 1.0].map(|gamma| (0.1, Gamma::Raw(gamma)));
-    for block in BLOCKS {
-        for (p, gamma) in probs.into_iter().chain(raw) {
-            for region in [Region::Valid, Region::Full] {
-                for alignment in [Alignment::Before, Alignment::After] {
-                    let layer = DropBlock::new(block, p)?
-                        .with_gamma(gamma)?
-                        .with_region(region)
-                        .with_alignment(alignment)
-                        .with_backend(backend)?;
-                    let limit = limit(&layer)?;
-                    let cost = operation.cost(&layer, map, limit)?;
-                    assert!(
-                        cost <= limit,
-                        "{operation:?} takes {cost} ns a unit, more than {limit}: {map:?} {layer:?}"
-                    );
-                }
-            }
-        }
-    }
-    Ok(())
-}
 
 /// Maps of 1 x 1 to 7 x 7 units with blocks of 1 to 7, for each sharing and scale, one or two
 /// samples and channels within a word and past it. Region, alignment, layout, gamma and key take
@@ -120,9 +21,7 @@ fn check_tiny(backend: Backend) -> Result<(), Error> {
             for (samples, channels) in
                 [1, 2].into_iter().flat_map(|n| [1, 2, 3, 65].map(|c| (n, c)))
             {
-                for sharing in
-                    [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All]
-                {
+                for &sharing in Sharing::ALL {
                     turn += 1_u32;
                     // By chance, or the turns of one would go with those of another.
                     let pick = |n| (turn.wrapping_mul(0x9e37_79b9) >> 16) as usize / n;
@@ -133,8 +32,8 @@ fn check_tiny(backend: Backend) -> Result<(), Error> {
                         .with_sharing(sharing);
                     let map = Map::hw(height, width);
                     let shape = Shape::new(samples, channels, map, layouts[pick(12) % 2]);
-                    let key = Key::new(u64::from(turn % 5)).step(u64::from(turn % 3));
-                    let case = Case { layer, shape, key, first_sample: 0, noise: false };
+                    let key = Key::new(u64::from(turn % 5)).with_step(u64::from(turn % 3));
+                    let case = Case::new(layer, shape, key);
                     check_scales(backend, &case);
                 }
             }
@@ -146,39 +45,40 @@ fn check_tiny(backend: Backend) -> Result<(), Error> {
 fn check_scales(backend: Backend, case: &Case) {
     let expected = case.expected_mask();
     let (words, dropped) = (pack(&expected), count(&expected));
-    let mut mask = vec![!0; words.len()];
-    assert_eq!(case.plan(backend).mask(case.key, &mut mask), Ok(dropped), "{case:?}");
-    assert!(mask == words, "mask of {case:?}\n{}", draw(&expected, case.shape.map()));
+    let mut drawn_words = vec![!0; words.len()];
+    let plan = case.plan(backend);
+    let count = plan.draw(case.key, &mut drawn_words).map(|mask| mask.count());
+    assert_eq!(count, Ok(dropped), "{case:?}");
+    assert!(drawn_words == words, "mask of {case:?}\n{}", draw(&expected, case.shape.map()));
     let key = case.key;
-    for scale in [
-        Scale::Tensor,
-        Scale::Sample,
-        Scale::Channel,
-        Scale::Fixed,
-        Scale::None,
-        Scale::PerPosition,
-    ] {
+    let drawn = Drawn::from(key).with_count(dropped);
+    for &scale in Scale::ALL {
         let case = Case { layer: case.layer.with_scale(scale), ..*case };
         let plan = case.plan(backend);
-        let x = tensor(plan.len());
+        let x = tensor(plan.elements());
         let y = bits_of(&case.expected(&expected, &x, &x));
         let check = |name: &str, run: &mut dyn FnMut(&mut [f32]) -> Result<(), Error>| {
             let mut x = x.clone();
             assert_eq!(run(&mut x), Ok(()), "{name} of {case:?}");
             assert!(bits_of(&x) == y, "{backend} {name} of {case:?}");
         };
-        mask.fill(!0);
+        drawn_words.fill(!0);
+        check("forward of a mask", &mut |x| {
+            let mask = plan.draw(key, &mut drawn_words)?;
+            assert_eq!(mask.drawn(), Some(drawn), "{case:?}");
+            mask.forward_in_place(x)
+        });
+        assert!(drawn_words == words, "the mask that draw leaves of {case:?}");
         check("forward", &mut |x| {
-            assert_eq!(plan.forward_in_place(key, x, Some(&mut mask))?, dropped);
+            assert_eq!(plan.forward_in_place(key, x)?, drawn);
             Ok(())
         });
-        assert!(mask == words, "the mask that forward leaves of {case:?}");
-        check("forward without mask", &mut |x| {
-            assert_eq!(plan.forward_in_place(key, x, None)?, dropped);
-            Ok(())
+        check("backward", &mut |x| plan.backward_in_place(drawn, x));
+        check("backward of a mask from words", &mut |x| {
+            let mask = plan.mask_from(&words)?;
+            assert_eq!(mask.count(), dropped);
+            mask.backward_in_place(x)
         });
-        check("backward", &mut |x| plan.backward_in_place(key, &dropped, x));
-        check("apply", &mut |x| plan.apply_in_place(&words, &dropped, x));
     }
 }
 
@@ -203,7 +103,6 @@ tiny_maps! {
     avx512: Avx512;
 }
 
-/// Whether the tests on large tensors are asked for.
 /// Masks of several segments of positions, some of them drawn side by side: whole ones, parts at
 /// either end, maps much smaller and larger than a segment, every way of setting blocks.
 #[test]
@@ -232,7 +131,7 @@ fn masks_of_many_segments_are_the_same_on_every_backend() -> Result<(), Error> {
                 DropBlock::new(1, 0.1)?.with_block_size(block)?.with_gamma(Gamma::Raw(gamma))?;
             let shape = Shape::new(planes, 1, map, Layout::ChannelsFirst);
             for first_sample in [0, 1, 1_000_003] {
-                same_on_every_backend(&layer, shape, Key::new(9).first_sample(first_sample))?;
+                same_on_every_backend(&layer, shape, Key::new(9).with_first_sample(first_sample))?;
             }
         }
     }
@@ -247,8 +146,8 @@ fn masks_of_many_segments_are_the_same_on_every_backend() -> Result<(), Error> {
 
 fn same_on_every_backend(layer: &DropBlock, shape: Shape, key: Key) -> Result<(), Error> {
     let plan = layer.with_backend(Backend::Scalar)?.plan(shape)?;
-    let mut expected = vec![0; plan.mask_len()];
-    plan.mask(key, &mut expected)?;
+    let mut expected = vec![0; plan.mask_words()];
+    plan.draw(key, &mut expected)?;
     // The reference sets every unit of every block.
     if plan.gamma() < 0.1 {
         let mut mask = vec![false; reference::units(layer, &shape)];
@@ -257,18 +156,25 @@ fn same_on_every_backend(layer: &DropBlock, shape: Shape, key: Key) -> Result<()
     }
     for backend in Backend::available() {
         let plan = layer.with_backend(backend)?.plan(shape)?;
-        let mut mask = vec![!0; plan.mask_len() + 1];
-        let dropped = plan.mask(key, &mut mask)?;
-        assert_eq!(mask.pop(), Some(!0), "{backend}, {shape:?}");
-        assert!(mask == expected, "{backend}, {shape:?}, gamma {}", plan.gamma());
-        let set: u32 = mask.iter().map(|word| word.count_ones()).sum();
-        assert_eq!(dropped.count, u64::from(set), "{backend}, {shape:?}");
+        let mut words = vec![!0; plan.mask_words() + 1];
+        let count = plan.draw(key, &mut words)?.count();
+        assert_eq!(words.pop(), Some(!0), "{backend}, {shape:?}");
+        assert!(words == expected, "{backend}, {shape:?}, gamma {}", plan.gamma());
+        let set: u32 = words.iter().map(|word| word.count_ones()).sum();
+        assert_eq!(count.dropped, u64::from(set), "{backend}, {shape:?}");
         for with_mask in [false, true] {
-            let mut x = vec![1_u8; plan.len()];
-            mask.fill(!0);
-            let buffer = with_mask.then_some(&mut mask[..]);
-            assert_eq!(plan.drop_only(key, &mut x, 0, buffer)?, dropped, "{backend}, {shape:?}");
-            assert!(!with_mask || mask == expected, "{backend}, {shape:?}");
+            let mut x = vec![1_u8; plan.elements()];
+            let drawn = if with_mask {
+                words.fill(!0);
+                let mask = plan.draw(key, &mut words)?;
+                mask.drop_only(&mut x, 0)?;
+                mask.drawn()
+            } else {
+                Some(plan.drop_only(key, &mut x, 0)?)
+            };
+            let expected_drawn = Drawn::from(key).with_count(count);
+            assert_eq!(drawn, Some(expected_drawn), "{backend}, {shape:?}");
+            assert!(words == expected, "{backend}, {shape:?}");
             let is_dropped = |i: usize| expected[i / 64] >> (i % 64) & 1 == 1;
             let same = x.iter().enumerate().all(|(i, &x)| x == u8::from(!is_dropped(i)));
             assert!(same, "{backend}, {shape:?}, mask {with_mask}");
@@ -281,8 +187,9 @@ fn same_on_every_backend(layer: &DropBlock, shape: Shape, key: Key) -> Result<()
 /// does with one, and on every backend.
 #[test]
 fn passes_without_a_mask_buffer_are_the_same() -> Result<(), Error> {
-    let scales = [Scale::Tensor, Scale::Sample, Scale::Channel, Scale::Fixed, Scale::PerPosition];
-    let sharings = [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel];
+    let scales =
+        [Scale::PerTensor, Scale::PerSample, Scale::PerMap, Scale::Fixed, Scale::PerPosition];
+    let sharings = [Sharing::None, Sharing::OverChannels, Sharing::OverSamples];
     for (samples, channels, map, block) in [
         (20, 67, Map::hw(14, 14), 7),
         (9, 300, Map::hw(7, 7), 3),
@@ -303,21 +210,30 @@ fn passes_without_a_mask_buffer_are_the_same() -> Result<(), Error> {
 }
 
 fn same_without_mask(layer: &DropBlock, shape: Shape) -> Result<(), Error> {
-    let key = Key::new(11).first_sample(3);
+    let key = Key::new(11).with_first_sample(3);
     let mut expected = None;
     for backend in Backend::available() {
         let plan = layer.with_backend(backend)?.plan(shape)?;
-        let mut mask = vec![0; plan.mask_len()];
-        for buffer in [Some(&mut mask[..]), None] {
-            let mut x = vec![1.0_f32; plan.len()];
-            let dropped = plan.forward_in_place(key, &mut x, buffer)?;
-            let of_first = expected.get_or_insert_with(|| (dropped, x.clone()));
-            assert!(*of_first == (dropped, x), "{backend}, {layer:?}, {shape:?}");
+        let mut words = vec![0; plan.mask_words()];
+        for with_mask in [true, false] {
+            let mut x = vec![1.0_f32; plan.elements()];
+            let drawn = if with_mask {
+                let mask = plan.draw(key, &mut words)?;
+                mask.forward_in_place(&mut x)?;
+                mask.drawn()
+            } else {
+                Some(plan.forward_in_place(key, &mut x)?)
+            };
+            let of_first = expected.get_or_insert_with(|| (drawn, x.clone()));
+            assert!(*of_first == (drawn, x), "{backend}, {layer:?}, {shape:?}");
         }
-        let (dropped, y) = expected.as_ref().unwrap();
-        let mut x = vec![1.0_f32; plan.len()];
-        plan.backward_in_place(key, dropped, &mut x)?;
-        assert!(x == *y, "{backend}, backward, {layer:?}, {shape:?}");
+        let (drawn, y) = expected.as_ref().unwrap();
+        // With the count that is known, and with a bare key.
+        for drawn in [drawn.unwrap(), Drawn::from(key)] {
+            let mut x = vec![1.0_f32; plan.elements()];
+            plan.backward_in_place(drawn, &mut x)?;
+            assert!(x == *y, "{backend}, backward of {drawn:?}, {layer:?}, {shape:?}");
+        }
     }
     Ok(())
 }
@@ -330,7 +246,7 @@ fn shared_masks_of_many_channels_are_the_same_on_every_backend() -> Result<(), E
             if side * side * channels > 400_000 {
                 continue;
             }
-            let layer = DropBlock::new(1, 0.3)?.with_sharing(Sharing::Sample);
+            let layer = DropBlock::new(1, 0.3)?.with_sharing(Sharing::OverChannels);
             let shape = Shape::nchw(2, channels, side, side);
             for at in [0, 1, 5, 16] {
                 same_at::<f32>(&layer, shape, at)?;
@@ -348,11 +264,11 @@ fn same_at<T: Element>(layer: &DropBlock, shape: Shape, at: usize) -> Result<(),
     let mut expected = None;
     for backend in Backend::available() {
         let plan = layer.with_backend(backend)?.plan(shape)?;
-        let mut x = vec![T::ONE; at + plan.len() + 1];
-        let mut y = vec![T::ONE; at + plan.len() + 1];
-        let part = at..at + plan.len();
-        plan.forward(Key::new(13), &x[part.clone()], &mut y[part.clone()], None)?;
-        plan.forward_in_place(Key::new(13), &mut x[part.clone()], None)?;
+        let mut x = vec![T::ONE; at + plan.elements() + 1];
+        let mut y = vec![T::ONE; at + plan.elements() + 1];
+        let part = at..at + plan.elements();
+        plan.forward(Key::new(13), &x[part.clone()], &mut y[part.clone()])?;
+        plan.forward_in_place(Key::new(13), &mut x[part.clone()])?;
         assert!(x == y, "{backend}, {shape:?}, from {at}");
         assert!(x[..at].iter().chain(&x[part.end..]).all(|&x| x == T::ONE));
         let expected = expected.get_or_insert_with(|| x.clone());
@@ -363,16 +279,18 @@ fn same_at<T: Element>(layer: &DropBlock, shape: Shape, at: usize) -> Result<(),
 
 /// A kernel of the caller's own sees the same parts of the same maps on every machine.
 #[test]
-fn parts_of_planes_are_the_same_on_every_backend() -> Result<(), Error> {
+fn parts_of_maps_are_the_same_on_every_backend() -> Result<(), Error> {
     for map in [Map::hw(60, 60), Map::hw(128, 128), Map::hw(300, 301), Map::hw(600, 700)] {
         let mut expected: Option<Vec<_>> = None;
         for backend in Backend::available() {
             let layer = DropBlock::new(7, 0.1)?.with_backend(backend)?;
             let plan = layer.plan(Shape::new(3, 5, map, Layout::ChannelsFirst))?;
             let mut parts = Vec::new();
-            plan.for_each_plane(Key::new(12), |part| {
-                let kept = (0..part.mask.len()).filter(|&i| part.mask.is_kept(i)).count();
-                parts.push((part.sample, part.channel, part.positions, kept));
+            plan.for_each_map(Key::new(12), |part| {
+                let keep = part.keep();
+                assert_eq!(keep.len(), part.positions().len());
+                let kept = (0..keep.len()).filter(|&i| keep.is_kept(i)).count();
+                parts.push((part.sample(), part.channel(), part.positions(), kept));
             })?;
             assert!(parts.iter().all(|part| part.2.len() <= 16_384));
             let expected = expected.get_or_insert_with(|| parts.clone());
@@ -382,6 +300,7 @@ fn parts_of_planes_are_the_same_on_every_backend() -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether the tests on large tensors are asked for.
 fn is_large() -> bool {
     let is_large = std::env::var("DROPBLOCK_LARGE").is_ok_and(|value| value == "1");
     if !is_large {
@@ -400,17 +319,18 @@ fn large_map() -> Result<(), Error> {
     for block in [7, 511] {
         let layer = DropBlock::new(block, 0.1)?;
         let mut expected = vec![false; 4096 * 4096];
-        let key = Key::new(11).step(2);
+        let key = Key::new(11).with_step(2);
         reference::mask(&layer, &shape, &key, &mut expected);
         let (words, dropped) = (pack(&expected), count(&expected));
         let popcount: u64 = words.iter().map(|word| u64::from(word.count_ones())).sum();
-        assert_eq!(popcount, dropped.count);
+        assert_eq!(popcount, dropped.dropped);
         for backend in Backend::available() {
             let plan = layer.with_backend(backend)?.plan(shape)?;
-            let mut mask = vec![!0; plan.mask_len()];
-            assert_eq!(plan.mask(key, &mut mask)?, dropped, "{backend}, block size {block}");
-            assert!(mask == words, "{backend}, block size {block}");
-            check_with_and_without_mask(&plan, key);
+            let mut drawn = vec![!0; plan.mask_words()];
+            let given = plan.draw(key, &mut drawn)?.count();
+            assert_eq!(given, dropped, "{backend}, block size {block}");
+            assert!(drawn == words, "{backend}, block size {block}");
+            check_with_and_without_mask(&plan, key)?;
         }
     }
     Ok(())
@@ -421,27 +341,29 @@ fn large_map() -> Result<(), Error> {
 fn large_tensor() -> Result<(), Error> {
     if is_large() {
         let plan = DropBlock::new(7, 0.1)?.plan(Shape::nchw(8, 128, 512, 512))?;
-        check_with_and_without_mask(&plan, Key::new(12));
+        check_with_and_without_mask(&plan, Key::new(12))?;
     }
     Ok(())
 }
 
 /// The same tensor and count, the count of the mask, and zeros exactly where it says so.
-fn check_with_and_without_mask(plan: &Plan, key: Key) {
+fn check_with_and_without_mask(plan: &Plan, key: Key) -> Result<(), Error> {
     let value = |i: usize| (i % 1021 + 1) as f32;
-    let mut x: Vec<f32> = (0..plan.len()).map(value).collect();
+    let mut x: Vec<f32> = (0..plan.elements()).map(value).collect();
     let mut y = x.clone();
-    let mut mask = vec![!0; plan.mask_len()];
-    let dropped = plan.forward_in_place(key, &mut x, Some(&mut mask));
-    assert_eq!(plan.forward_in_place(key, &mut y, None), dropped);
+    let mut words = vec![!0; plan.mask_words()];
+    let mask = plan.draw(key, &mut words)?;
+    mask.forward_in_place(&mut x)?;
+    assert_eq!(Some(plan.forward_in_place(key, &mut y)?), mask.drawn());
     assert!(x == y, "with and without a mask buffer");
     drop(y);
-    let popcount: u64 = mask.iter().map(|word| u64::from(word.count_ones())).sum();
-    let Ok(dropped) = dropped else { panic!("{dropped:?}") };
-    assert_eq!(popcount, dropped.count);
-    let scale = plan.scale::<f32>(&dropped);
+    let count = mask.count();
+    let popcount: u64 = mask.dropped_words().iter().map(|word| u64::from(word.count_ones())).sum();
+    assert_eq!(popcount, count.dropped);
+    let scale = plan.scale::<f32>(count);
     for (i, &x) in x.iter().enumerate() {
-        let is_dropped = mask[i / 64] >> (i % 64) & 1 == 1;
+        let is_dropped = words[i / 64] >> (i % 64) & 1 == 1;
         assert_eq!(x, if is_dropped { 0.0 } else { value(i) * scale }, "unit {i}");
     }
+    Ok(())
 }

@@ -5,12 +5,14 @@ use std::collections::HashSet;
 
 use dropblock::rand_core::Rng as _;
 use dropblock::{DropBlock, Error, Gamma, Key, Plan, Region, Shape, reference};
+use rand_xoshiro::Xoshiro128PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng as _;
 
 /// The masks of many planes as bits, plane by plane.
 fn planes(plan: &Plan, key: Key) -> Result<Vec<bool>, Error> {
-    let mut mask = vec![0_u64; plan.mask_len()];
-    plan.mask(key, &mut mask)?;
-    Ok((0..plan.units()).map(|i| mask[i / 64] >> (i % 64) & 1 == 1).collect())
+    let mut words = vec![0_u64; plan.mask_words()];
+    plan.draw(key, &mut words)?;
+    Ok((0..plan.units()).map(|i| words[i / 64] >> (i % 64) & 1 == 1).collect())
 }
 
 /// The number of positions of each axis whose block covers index `i`, counted one by one.
@@ -113,7 +115,7 @@ fn neighbours_are_independent() -> Result<(), Error> {
         let (channels, height, width) = (50, 63, 65);
         let plane = height * width;
         let plan = layer.plan(Shape::nchw(20, channels, height, width))?;
-        let key = Key::new(1).step(1).layer(1);
+        let key = Key::new(1).with_step(1).with_layer(1);
         let mask = planes(&plan, key)?;
         let check = |what: &str, other: &[bool]| {
             let n = other.len() as f64;
@@ -132,10 +134,10 @@ fn neighbours_are_independent() -> Result<(), Error> {
         ] {
             check(what, &mask[distance..]);
         }
-        check("step", &planes(&plan, key.step(2))?);
-        check("layer", &planes(&plan, key.layer(2))?);
-        check("seed", &planes(&plan, Key::new(2).step(1).layer(1))?);
-        check("swapped", &planes(&plan, Key::new(1).step(0).layer(2))?);
+        check("step", &planes(&plan, key.with_step(2))?);
+        check("layer", &planes(&plan, key.with_layer(2))?);
+        check("seed", &planes(&plan, Key::new(2).with_step(1).with_layer(1))?);
+        check("swapped", &planes(&plan, Key::new(1).with_step(0).with_layer(2))?);
     }
     Ok(())
 }
@@ -160,6 +162,15 @@ fn every_position_of_a_segment_is_alike() -> Result<(), Error> {
     Ok(())
 }
 
+/// The generator of a segment.
+fn generator(key: &Key, segment: u64) -> Xoshiro128PlusPlus {
+    let mut seed = [0; 16];
+    for (bytes, word) in seed.chunks_exact_mut(4).zip(reference::generator_state(key, segment)) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    Xoshiro128PlusPlus::from_seed(seed)
+}
+
 /// 10^6 segments of one key, and 10^6 of 1000 neighbouring keys: no two streams begin alike. Of
 /// 64-bit values that are random, 2 * 10^6 collide with probability 10^-7.
 #[test]
@@ -170,8 +181,8 @@ fn a_million_streams_differ() {
     let keys =
         (0..1000).flat_map(|key| (0..1000).map(move |segment| (key % 32 + 1, key / 32, segment)));
     for (step, layer, segment) in one_key.chain(keys) {
-        let key = Key::new(7).step(step).layer(layer);
-        let draws = reference::generator(&key, segment).next_u64();
+        let key = Key::new(7).with_step(step).with_layer(layer);
+        let draws = generator(&key, segment).next_u64();
         assert!(seen.insert(draws), "{step} {layer} {segment}");
         ones += u64::from(draws.count_ones());
     }

@@ -1,17 +1,17 @@
 //! Special cases that are theorems.
 
 use dropblock::{
-    Alignment, Backend, BlockSize, DropBlock, Dropped, Element, Error, Gamma, Key, Layout, Plan,
+    Alignment, Backend, BlockSize, DropBlock, DropCount, Element, Error, Gamma, Key, Layout, Plan,
     Region, Scale, Shape, Sharing,
 };
 use proptest::prelude::*;
 
-use crate::case::{Case, bits_of, cases, tensor};
+use crate::case::{Case, bits_of, cases, dirty, tensor};
 
 fn mask(plan: &Plan, key: Key) -> Result<Vec<u64>, Error> {
-    let mut mask = vec![0; plan.mask_len()];
-    plan.mask(key, &mut mask)?;
-    Ok(mask)
+    let mut words = vec![0; plan.mask_words()];
+    plan.draw(key, &mut words)?;
+    Ok(words)
 }
 
 fn bit(mask: &[u64], unit: usize) -> bool {
@@ -45,8 +45,8 @@ fn block_of_one_is_dropout() -> Result<(), Error> {
             let plan = layer.plan(Shape::nchw(3, 5, 17, 19))?;
             assert!((plan.gamma() - 0.1).abs() < 1e-9);
             assert!((plan.expected_dropped() - 0.1).abs() < 1e-9);
-            let mut centers = vec![0; plan.mask_len()];
-            plan.centers(Key::new(4), &mut centers)?;
+            let mut centers = vec![0; plan.mask_words()];
+            plan.draw_centers(Key::new(4), &mut centers)?;
             assert_eq!(mask(&plan, Key::new(4))?, centers);
         }
     }
@@ -61,8 +61,8 @@ fn ranks_agree_at_either_end() -> Result<(), Error> {
     let mut masks = Vec::new();
     for shape in [Shape::ncl(3, 50, 60), Shape::nchw(3, 50, 5, 12), Shape::ncdhw(3, 50, 5, 4, 3)] {
         let dropout = DropBlock::new(1, 0.3)?.plan(shape)?;
-        let mut centers = vec![0; dropout.mask_len()];
-        dropout.centers(key, &mut centers)?;
+        let mut centers = vec![0; dropout.mask_words()];
+        dropout.draw_centers(key, &mut centers)?;
         masks.push(mask(&dropout, key)?);
         assert_eq!(masks.last(), Some(&centers));
 
@@ -92,23 +92,23 @@ fn expectation_is_preserved_at_every_position() -> Result<(), Error> {
     let shape = Shape::nchw(1, planes, 14, 14);
     let positions = [("corner", 0), ("edge", 7), ("centre", 7 * 14 + 7)];
     for (scale, means) in
-        [(Scale::PerPosition, [1.0, 1.0, 1.0]), (Scale::Tensor, [1.0955, 1.0551, 0.8108])]
+        [(Scale::PerPosition, [1.0, 1.0, 1.0]), (Scale::PerTensor, [1.0955, 1.0551, 0.8108])]
     {
         for region in [Region::Valid, Region::Full] {
-            if scale == Scale::Tensor && region == Region::Full {
+            if scale == Scale::PerTensor && region == Region::Full {
                 continue;
             }
             let layer = DropBlock::new(7, 0.1)?.with_scale(scale).with_region(region);
             let plan = layer.plan(shape)?;
-            let mut x = vec![1.0_f64; plan.len()];
-            plan.forward_in_place(Key::new(15), &mut x, None)?;
+            let mut x = vec![1.0_f64; plan.elements()];
+            plan.forward_in_place(Key::new(15), &mut x)?;
             for ((name, position), expected) in positions.into_iter().zip(means) {
                 let n = planes as f64;
                 let s = plan.position_scale::<f64>(position)?;
                 let mean = x.iter().skip(position).step_by(196).sum::<f64>() / n;
                 // The paper's scale is at most 1.2, as that of any position but the centre.
                 let sigma = ((1.0 - 1.0 / s) / n).sqrt() * s.max(1.2);
-                let bound = 5.0 * sigma + 1e-3 * f64::from(scale == Scale::Tensor);
+                let bound = 5.0 * sigma + 1e-3 * f64::from(scale == Scale::PerTensor);
                 assert!((mean - expected).abs() < bound, "{scale:?} {region:?} {name}: {mean}");
             }
         }
@@ -156,30 +156,31 @@ fn nothing_to_drop_changes_nothing() -> Result<(), Error> {
     let layer = DropBlock::new(7, 0.4)?;
     let shape = Shape::nchw(2, 3, 14, 14);
     let x = tensor(shape.len()?);
-    for layer in
-        [layer.inference(), layer.with_scale(Scale::Fixed).inference(), DropBlock::new(7, 0.0)?]
-    {
+    let evaluation = layer.with_training(false);
+    for layer in [evaluation, evaluation.with_scale(Scale::Fixed), DropBlock::new(7, 0.0)?] {
         let plan = layer.plan(shape)?;
         let (mut y, mut z) = (vec![1.0; x.len()], x.clone());
-        let mut mask = vec![!0; plan.mask_len()];
-        let nothing = Dropped { count: 0, of: plan.units() as u64 };
-        assert_eq!(plan.forward(Key::new(1), &x, &mut y, Some(&mut mask))?, nothing);
-        assert_eq!(plan.forward_in_place(Key::new(1), &mut z, None)?, nothing);
+        let mut words = vec![!0; plan.mask_words()];
+        let nothing = DropCount { dropped: 0, total: plan.units() as u64 };
+        let mask = plan.draw(Key::new(1), &mut words)?;
+        assert_eq!(mask.count(), nothing);
+        mask.forward(&x, &mut y)?;
+        assert_eq!(plan.forward_in_place(Key::new(1), &mut z)?.count(), Some(nothing));
         assert_eq!((bits_of(&y), bits_of(&z)), (bits_of(&x), bits_of(&x)));
-        assert!(mask.iter().all(|&word| word == 0));
+        assert!(words.iter().all(|&word| word == 0));
         assert_eq!(plan.expected_dropped(), 0.0);
     }
     Ok(())
 }
 
 fn everything_dropped<T: Element>(nan: T) -> Result<(), Error> {
-    for scale in [Scale::Tensor, Scale::Sample, Scale::Channel, Scale::Fixed] {
+    for scale in [Scale::PerTensor, Scale::PerSample, Scale::PerMap, Scale::Fixed] {
         let layer = DropBlock::new(3, 1.0)?.with_gamma(Gamma::Exact)?.with_scale(scale);
         let plan = layer.plan(Shape::nchw(2, 3, 9, 8))?;
-        let mut x = vec![nan; plan.len()];
-        let dropped = plan.forward_in_place(Key::new(1), &mut x, None)?;
-        assert_eq!(dropped.count, dropped.of);
-        assert_eq!(plan.scale::<T>(&dropped), T::Scale::ZERO);
+        let mut x = vec![nan; plan.elements()];
+        let count = plan.forward_in_place(Key::new(1), &mut x)?.count().unwrap_or_default();
+        assert_eq!(count, DropCount { dropped: 432, total: 432 });
+        assert_eq!(plan.scale::<T>(count), T::Scale::ZERO);
         assert!(x.iter().all(|&x| x == T::ZERO));
     }
     Ok(())
@@ -194,15 +195,15 @@ fn everything_dropped_gives_zeros() -> Result<(), Error> {
 /// Scaling over any group of any shared mask preserves the sum of a tensor of ones.
 #[test]
 fn the_mean_is_preserved() -> Result<(), Error> {
-    for sharing in [Sharing::SampleChannel, Sharing::Sample, Sharing::Channel, Sharing::All] {
-        for scale in [Scale::Tensor, Scale::Sample, Scale::Channel] {
+    for &sharing in Sharing::ALL {
+        for scale in [Scale::PerTensor, Scale::PerSample, Scale::PerMap] {
             let layer = DropBlock::new(5, 0.2)?.with_sharing(sharing).with_scale(scale);
             let plan = layer.plan(Shape::nhwc(3, 28, 29, 4))?;
-            let mut x = vec![1.0_f64; plan.len()];
-            let mut bits = vec![0; plan.mask_len()];
-            plan.forward_in_place(Key::new(6), &mut x, Some(&mut bits))?;
+            let mut x = vec![1.0_f64; plan.elements()];
+            let mut bits = vec![0; plan.mask_words()];
+            plan.draw(Key::new(6), &mut bits)?.forward_in_place(&mut x)?;
             let sum: f64 = x.iter().sum();
-            let len = plan.len() as f64;
+            let len = plan.elements() as f64;
             assert!((sum - len).abs() < 1e-9 * len, "{sharing:?} {scale:?}: {sum} of {len}");
         }
     }
@@ -212,22 +213,15 @@ fn the_mean_is_preserved() -> Result<(), Error> {
 /// Forward and backward are one linear map, which is its own transpose: <f(x), g> = <x, b(g)>.
 #[test]
 fn backward_is_the_gradient_of_forward() -> Result<(), Error> {
-    for scale in [
-        Scale::Tensor,
-        Scale::Sample,
-        Scale::Channel,
-        Scale::Fixed,
-        Scale::None,
-        Scale::PerPosition,
-    ] {
+    for &scale in Scale::ALL {
         let layer = DropBlock::new(3, 0.3)?.with_scale(scale);
         let plan = layer.plan(Shape::nchw(3, 4, 9, 11))?;
-        let key = Key::new(8).step(2);
-        let x: Vec<f64> = (0..plan.len()).map(|i| (i as f64 * 0.7).sin()).collect();
-        let g: Vec<f64> = (0..plan.len()).map(|i| (i as f64 * 1.3).cos()).collect();
+        let key = Key::new(8).with_step(2);
+        let x: Vec<f64> = (0..plan.elements()).map(|i| (i as f64 * 0.7).sin()).collect();
+        let g: Vec<f64> = (0..plan.elements()).map(|i| (i as f64 * 1.3).cos()).collect();
         let (mut y, mut dx) = (x.clone(), g.clone());
-        let dropped = plan.forward_in_place(key, &mut y, None)?;
-        plan.backward_in_place(key, &dropped, &mut dx)?;
+        let drawn = plan.forward_in_place(key, &mut y)?;
+        plan.backward_in_place(drawn, &mut dx)?;
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         assert!((dot(&y, &g) - dot(&x, &dx)).abs() < 1e-9);
         // And element by element: dx is g where y is not 0, scaled alike.
@@ -244,20 +238,23 @@ proptest! {
     #[test]
     fn f64_equals_the_reference(case in cases()) {
         let expected = case.expected_mask();
-        let x: Vec<f64> = tensor(case.plan(Backend::Scalar).extent()).into_iter().map(f64::from).collect();
+        let [x_len, y_len] = case.lens();
+        let x: Vec<f64> = tensor(x_len).into_iter().map(f64::from).collect();
+        let dirty: Vec<f64> = dirty(y_len).into_iter().map(f64::from).collect();
         let bits = |x: &[f64]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        let expected_y = bits(&case.expected_out((&expected, true), &x, &dirty));
         for backend in Backend::available() {
-            let mut y = vec![f64::NAN; x.len()];
-            prop_assert!(case.plan(backend).forward(case.key, &x, &mut y, None).is_ok());
-            let dirty = vec![f64::NAN; x.len()];
-            prop_assert_eq!(bits(&y), bits(&case.expected_forward(&expected, &x, &dirty)));
+            let mut y = dirty.clone();
+            let (from, to) = (case.view(&x), case.view_mut(&mut y));
+            prop_assert!(case.plan(backend).forward(case.key, from, to).is_ok());
+            prop_assert_eq!(bits(&y), &*expected_y);
         }
     }
 
     #[test]
     fn layouts_agree(case in cases()) {
         let one = mask(&case.plan(Backend::Simd), case.key);
-        for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+        for &layout in Layout::ALL {
             let (samples, channels) = (case.shape.samples(), case.shape.channels());
             let shape = Shape::new(samples, channels, case.shape.map(), layout);
             let other = Case { shape, ..case };

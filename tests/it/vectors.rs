@@ -61,25 +61,27 @@ fn check_backends(file: &str, cases: &[Case]) -> Result<(), Error> {
     for (case, block) in cases.iter().zip(blocks) {
         for backend in Backend::available() {
             let plan = case.layer.with_backend(backend)?.plan(case.shape)?;
-            let mut mask = vec![!0; plan.mask_len()];
-            let mut y = input(plan.extent());
-            let dropped = plan.forward_in_place(case.key, &mut y, Some(&mut mask))?;
-            let mut bytes: Vec<u8> = mask.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let mut words = vec![!0; plan.mask_words()];
+            let mut y = input(case.buffer_len());
+            let mask = plan.draw(case.key, &mut words)?;
+            mask.forward_in_place(case.view_mut(&mut y))?;
+            let dropped = mask.count().dropped;
+            let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             bytes.truncate(plan.units().div_ceil(8));
             let check = |name: &str, given: String| {
                 assert_eq!(value(block, name), Some(&*given), "{name}, {backend}, {block}");
             };
             check("units", plan.units().to_string());
-            check("dropped", dropped.count.to_string());
+            check("dropped", dropped.to_string());
             check("mask_fnv", format!("{:016x}", fnv(&bytes)));
             check("output_fnv", format!("{:016x}", fnv(&output_bytes(&y))));
             if value(block, "output_i8_fnv").is_some() {
-                let mut y: Vec<i8> = input_i8(plan.extent()).collect();
-                plan.drop_only(case.key, &mut y, ZERO_POINT, None)?;
+                let mut y: Vec<i8> = input_i8(case.buffer_len()).collect();
+                plan.drop_only(case.key, case.view_mut(&mut y), ZERO_POINT)?;
                 let y: Vec<u8> = y.iter().map(|&y| y as u8).collect();
                 check("output_i8_fnv", format!("{:016x}", fnv(&y)));
-                let mut y: Vec<f64> = input(plan.extent()).into_iter().map(f64::from).collect();
-                plan.forward_in_place(case.key, &mut y, None)?;
+                let mut y: Vec<f64> = input(case.buffer_len()).into_iter().map(f64::from).collect();
+                plan.forward_in_place(case.key, case.view_mut(&mut y))?;
                 let y: Vec<u8> = y.iter().flat_map(|y| y.to_bits().to_le_bytes()).collect();
                 check("output_f64_fnv", format!("{:016x}", fnv(&y)));
             }

@@ -24,9 +24,13 @@ FIELD(dropblock_key, step, 8);
 FIELD(dropblock_key, layer, 16);
 FIELD(dropblock_key, first_sample, 24);
 
-SIZE(dropblock_dropped, 16);
-FIELD(dropblock_dropped, count, 0);
-FIELD(dropblock_dropped, of, 8);
+SIZE(dropblock_drop_count, 16);
+FIELD(dropblock_drop_count, dropped, 0);
+FIELD(dropblock_drop_count, total, 8);
+
+SIZE(dropblock_drawn, 48);
+FIELD(dropblock_drawn, key, 0);
+FIELD(dropblock_drawn, count, 32);
 
 SIZE(dropblock_block, 48);
 FIELD(dropblock_block, kind, 0);
@@ -37,38 +41,60 @@ FIELD(dropblock_block, depth, 24);
 FIELD(dropblock_block, height, 32);
 FIELD(dropblock_block, width, 40);
 
-SIZE(dropblock_options, 104);
+SIZE(dropblock_gamma, 16);
+FIELD(dropblock_gamma, kind, 0);
+FIELD(dropblock_gamma, has_value, 4);
+FIELD(dropblock_gamma, value, 8);
+
+SIZE(dropblock_options, 112);
 FIELD(dropblock_options, size, 0);
 FIELD(dropblock_options, preset, 4);
 FIELD(dropblock_options, mode, 8);
-FIELD(dropblock_options, gamma, 12);
-FIELD(dropblock_options, region, 16);
-FIELD(dropblock_options, alignment, 20);
-FIELD(dropblock_options, sharing, 24);
-FIELD(dropblock_options, scale, 28);
-FIELD(dropblock_options, fill, 32);
-FIELD(dropblock_options, backend, 36);
+FIELD(dropblock_options, region, 12);
+FIELD(dropblock_options, alignment, 16);
+FIELD(dropblock_options, sharing, 20);
+FIELD(dropblock_options, scale, 24);
+FIELD(dropblock_options, fill, 28);
+FIELD(dropblock_options, backend, 32);
+FIELD(dropblock_options, reserved, 36);
 FIELD(dropblock_options, drop_prob, 40);
-FIELD(dropblock_options, gamma_value, 48);
-FIELD(dropblock_options, block, 56);
+FIELD(dropblock_options, gamma, 48);
+FIELD(dropblock_options, block, 64);
 
-SIZE(dropblock_shape, 88);
+SIZE(dropblock_shape, 48);
 FIELD(dropblock_shape, rank, 0);
-FIELD(dropblock_shape, reserved, 4);
+FIELD(dropblock_shape, layout, 4);
 FIELD(dropblock_shape, samples, 8);
 FIELD(dropblock_shape, channels, 16);
 FIELD(dropblock_shape, depth, 24);
 FIELD(dropblock_shape, height, 32);
 FIELD(dropblock_shape, width, 40);
-FIELD(dropblock_shape, strides, 48);
 
-SIZE(dropblock_plane_part, 48);
-FIELD(dropblock_plane_part, sample, 0);
-FIELD(dropblock_plane_part, channel, 8);
-FIELD(dropblock_plane_part, position, 16);
-FIELD(dropblock_plane_part, len, 24);
-FIELD(dropblock_plane_part, keep, 32);
-FIELD(dropblock_plane_part, keep_len, 40);
+SIZE(dropblock_tensor, 40);
+FIELD(dropblock_tensor, type, 0);
+FIELD(dropblock_tensor, reserved, 4);
+FIELD(dropblock_tensor, data, 8);
+FIELD(dropblock_tensor, len, 16);
+FIELD(dropblock_tensor, first, 24);
+FIELD(dropblock_tensor, strides, 32);
+
+SIZE(dropblock_mask, 72);
+FIELD(dropblock_mask, words, 0);
+FIELD(dropblock_mask, words_len, 8);
+FIELD(dropblock_mask, drawn, 16);
+FIELD(dropblock_mask, has_key, 64);
+FIELD(dropblock_mask, reserved, 68);
+
+SIZE(dropblock_map_part, 64);
+FIELD(dropblock_map_part, sample, 0);
+FIELD(dropblock_map_part, channel, 8);
+FIELD(dropblock_map_part, position, 16);
+FIELD(dropblock_map_part, len, 24);
+FIELD(dropblock_map_part, keep, 32);
+FIELD(dropblock_map_part, keep_len, 40);
+FIELD(dropblock_map_part, scale_f64, 48);
+FIELD(dropblock_map_part, scale_f32, 56);
+FIELD(dropblock_map_part, reserved, 60);
 
 SIZE(dropblock_dilation, 88);
 FIELD(dropblock_dilation, rank, 0);

@@ -69,25 +69,28 @@ static size_t list(const char *text, size_t *numbers, size_t most) {
     return len;
 }
 
-static void arguments(const struct vector *vector, dropblock_options *options,
-                      dropblock_shape *shape, dropblock_key *key) {
+/* Options, shape and key; and strides of a view, if there are any. */
+static int arguments(const struct vector *vector, dropblock_options *options,
+                     dropblock_shape *shape, dropblock_key *key, ptrdiff_t *strides) {
     static const char *const regions[] = {"Valid", "Full", NULL};
     static const char *const alignments[] = {"Before", "After", NULL};
+    /* The words of the files are older than the names of the header. */
     static const char *const sharings[] = {"SampleChannel", "Sample", "Channel", "All", NULL};
-    static const char *const scales[] = {"Tensor", "Sample",      "Channel", "Fixed",
-                                         "None",   "PerPosition", NULL};
+    static const char *const scales[] = {"Tensor",      "Sample", "Channel",
+                                         "PerPosition", "Fixed",  "None",    NULL};
     static const char *const fills[] = {"Zero", "Noise", NULL};
     static const char *const gammas[] = {"paper", "paper-valid", "exact", "raw", NULL};
     const char *text;
     char word[16] = "";
-    size_t map[3], block[3], rank;
+    size_t map[3], block[3], numbers[5], rank, i;
 
     OK(dropblock_options_init(options, sizeof *options, 1,
                               strtod(must(vector, "drop_prob"), NULL), NULL));
     text = must(vector, "gamma");
     sscanf(text, "%15s", word);
-    options->gamma = place(word, gammas);
-    options->gamma_value = strtod(text + strlen(word), NULL);
+    options->gamma.kind = place(word, gammas);
+    options->gamma.has_value = text[strlen(word)] != 0;
+    options->gamma.value = strtod(text + strlen(word), NULL);
     options->region = place(must(vector, "region"), regions);
     options->alignment = place(must(vector, "alignment"), alignments);
     options->sharing = place(must(vector, "sharing"), sharings);
@@ -122,87 +125,156 @@ static void arguments(const struct vector *vector, dropblock_options *options,
     OK(dropblock_shape_init(shape, (size_t)number(vector, "samples", 10),
                             (size_t)number(vector, "channels", 10), map, rank,
                             DROPBLOCK_LAYOUT_CHANNELS_FIRST, NULL));
-    text = value(vector, "strides");
-    if (text)
-        CHECK(list(text, shape->strides, 5) == 5);
-
     key->seed = number(vector, "seed", 10);
     key->step = number(vector, "step", 10);
     key->layer = number(vector, "layer", 10);
     key->first_sample = number(vector, "first_sample", 10);
+
+    text = value(vector, "strides");
+    if (!text)
+        return 0;
+    CHECK(list(text, numbers, 5) == 5);
+    for (i = 0; i < 5; i++)
+        strides[i] = (ptrdiff_t)numbers[i];
+    return 1;
 }
 
 static double input(size_t i) { return (double)(i % 257) - 128.0; }
 
-/* The stages one by one give what the passes give. */
-static void check_stages(const dropblock_plan *plan, const dropblock_options *options,
-                         const dropblock_key *key, const uint64_t *mask, const float *y) {
-    size_t words = dropblock_plan_mask_len(plan), len = dropblock_plan_extent(plan), i;
+/* The elements that a view reaches: from its first unit to its last. */
+static size_t reach(const dropblock_shape *shape, const ptrdiff_t *strides) {
+    const size_t sizes[5] = {shape->samples, shape->channels, shape->depth, shape->height,
+                             shape->width};
+    size_t len = 1, i;
+    for (i = 0; i < 5; i++)
+        len += (sizes[i] - 1) * (size_t)strides[i];
+    return len;
+}
+
+/* A vector on a backend, and how its tensors lie. */
+struct run {
+    dropblock_options options;
+    dropblock_key key;
+    dropblock_plan *plan;
+    ptrdiff_t view[5];
+    const ptrdiff_t *strides;
+    size_t len;
+};
+
+static dropblock_tensor tensor(const struct run *run, dropblock_type type, void *data) {
+    dropblock_tensor tensor = {0, 0, NULL, 0, 0, NULL};
+    tensor.type = type;
+    tensor.data = data;
+    tensor.len = run->len;
+    tensor.strides = run->strides;
+    return tensor;
+}
+
+/* The stages one by one, and passes without a buffer, give what the mask gave: `words` and `y`. */
+static void check_stages(const struct run *run, const dropblock_mask *mask, const float *y) {
+    const dropblock_plan *plan = run->plan;
+    const size_t words = mask->words_len, size = run->len * sizeof *y;
+    const dropblock_key *key = &run->key;
     uint64_t *other = (uint64_t *)exactly(words * sizeof *other, 0xee), count;
-    float *x = (float *)exactly(len * sizeof *x, 0);
-    float *to = (float *)exactly(len * sizeof *to, 0);
-    dropblock_dropped dropped, again;
-    for (i = 0; i < len; i++)
-        x[i] = to[i] = (float)input(i);
+    float *from = (float *)exactly(size, 0), *to = (float *)exactly(size, 0);
+    const dropblock_tensor x = tensor(run, DROPBLOCK_TYPE_F32, from);
+    const dropblock_tensor z = tensor(run, DROPBLOCK_TYPE_F32, to);
+    dropblock_drawn drawn = {{0, 0, 0, 0}, DROPBLOCK_NO_COUNT}, counted;
+    dropblock_mask again;
+    size_t i;
+    for (i = 0; i < run->len; i++)
+        from[i] = to[i] = (float)input(i);
+    drawn.key = *key;
 
-    OK(dropblock_centers(plan, key, other, words, &count, NULL));
+    OK(dropblock_draw_centers(plan, key, other, words, &count, NULL));
     OK(dropblock_dilate(plan, other, words, NULL));
-    CHECK(!memcmp(other, mask, words * sizeof *mask));
-    memset(other, 0x77, words * sizeof *other);
-    OK(dropblock_mask(plan, key, other, words, &dropped, NULL));
-    CHECK(!memcmp(other, mask, words * sizeof *mask));
-    OK(dropblock_count(plan, other, words, &again, NULL));
-    CHECK(!memcmp(&dropped, &again, sizeof again));
+    CHECK(!memcmp(other, mask->words, words * sizeof *other));
+    OK(dropblock_mask_from(plan, other, words, &again, NULL));
+    CHECK(!memcmp(&again.drawn.count, &mask->drawn.count, sizeof again.drawn.count));
+    if (run->options.fill == DROPBLOCK_FILL_NOISE) {
+        CHECK(dropblock_mask_forward(plan, &again, &x, &z, NULL) == DROPBLOCK_STATUS_NO_KEY);
+        OK(dropblock_mask_with_key(plan, &again, key, NULL));
+    }
+    OK(dropblock_mask_forward(plan, &again, &x, &z, NULL));
+    CHECK(!memcmp(to, y, size));
 
-    OK(dropblock_apply(plan, mask, words, &dropped, DROPBLOCK_TYPE_F32, x, len, to, len, NULL));
-    if (options->fill == DROPBLOCK_FILL_NOISE)
-        OK(dropblock_fill_noise(plan, key, mask, words, DROPBLOCK_TYPE_F32, to, len, NULL));
-    CHECK(!memcmp(to, y, len * sizeof *y));
-    for (i = 0; i < len; i++)
-        to[i] = x[i];
-    OK(dropblock_forward(plan, key, DROPBLOCK_TYPE_F32, x, len, to, len, NULL, 0, &again, NULL));
-    CHECK(!memcmp(to, y, len * sizeof *y) && again.count == dropped.count);
-
-    if (options->fill != DROPBLOCK_FILL_NOISE) {
-        OK(dropblock_backward(plan, key, &dropped, DROPBLOCK_TYPE_F32, x, len, x, len, NULL));
-        CHECK(!memcmp(x, y, len * sizeof *y));
+    OK(dropblock_count(plan, key, &counted, NULL));
+    CHECK(!memcmp(&counted, &mask->drawn, sizeof counted));
+    /* Without a count, then with it. */
+    for (i = 0; i < 2; i++) {
+        OK(dropblock_forward(plan, &drawn, &x, &z, &drawn, NULL));
+        CHECK(!memcmp(to, y, size) && !memcmp(&drawn, &counted, sizeof drawn));
+    }
+    if (run->options.fill != DROPBLOCK_FILL_NOISE) {
+        OK(dropblock_backward(plan, &drawn, &x, &x, NULL));
+        CHECK(!memcmp(from, y, size));
     }
     free(other);
-    free(x);
+    free(from);
     free(to);
 }
 
+static void check_other_types(const struct vector *vector, const struct run *run,
+                              const dropblock_mask *mask) {
+    double *wide = (double *)exactly(run->len * sizeof *wide, 0);
+    signed char *small = (signed char *)exactly(run->len, 0);
+    const signed char zero_point = -3;
+    const dropblock_tensor x = tensor(run, DROPBLOCK_TYPE_F64, wide);
+    const dropblock_tensor q = tensor(run, DROPBLOCK_TYPE_BITS8, small);
+    size_t i;
+    int with_mask;
+    for (with_mask = 0; with_mask < 2; with_mask++) {
+        for (i = 0; i < run->len; i++) {
+            wide[i] = input(i);
+            small[i] = (signed char)((int)(i % 251) - 128);
+        }
+        if (with_mask) {
+            OK(dropblock_mask_forward(run->plan, mask, &x, &x, NULL));
+            OK(dropblock_mask_drop_only(run->plan, mask, &q, &zero_point, NULL));
+        } else {
+            OK(dropblock_forward(run->plan, &mask->drawn, &x, &x, NULL, NULL));
+            OK(dropblock_drop_only(run->plan, &run->key, &q, &zero_point, NULL, NULL));
+        }
+        CHECK(fnv(wide, run->len * sizeof *wide) == number(vector, "output_f64_fnv", 16));
+        CHECK(fnv(small, run->len) == number(vector, "output_i8_fnv", 16));
+    }
+    free(wide);
+    free(small);
+}
+
 static void check(const struct vector *vector, dropblock_backend backend) {
-    dropblock_options options;
+    struct run run;
     dropblock_shape shape;
-    dropblock_key key;
-    dropblock_plan *plan;
-    dropblock_dropped dropped = {0, 0};
-    size_t len, words, bytes, i;
-    uint64_t *mask;
+    dropblock_tensor x;
+    dropblock_mask mask;
+    size_t words, bytes, i;
+    uint64_t *bits;
     unsigned char *packed;
     float *y;
 
-    arguments(vector, &options, &shape, &key);
-    options.backend = backend;
-    plan = new_plan(&options, &shape);
-    len = dropblock_plan_extent(plan);
-    words = dropblock_plan_mask_len(plan);
-    bytes = (dropblock_plan_units(plan) + 7) / 8;
-    CHECK(dropblock_plan_units(plan) == number(vector, "units", 10));
+    run.strides = NULL;
+    if (arguments(vector, &run.options, &shape, &run.key, run.view))
+        run.strides = run.view;
+    run.options.backend = backend;
+    run.plan = new_plan(&run.options, &shape);
+    run.len = run.strides ? reach(&shape, run.view) : dropblock_plan_elements(run.plan);
+    words = dropblock_plan_mask_words(run.plan);
+    bytes = (dropblock_plan_units(run.plan) + 7) / 8;
+    CHECK(dropblock_plan_units(run.plan) == number(vector, "units", 10));
 
-    mask = (uint64_t *)exactly(words * sizeof *mask, 0xff);
-    y = (float *)exactly(len * sizeof *y, 0);
-    for (i = 0; i < len; i++)
+    bits = (uint64_t *)exactly(words * sizeof *bits, 0xff);
+    y = (float *)exactly(run.len * sizeof *y, 0);
+    for (i = 0; i < run.len; i++)
         y[i] = (float)input(i);
-    OK(dropblock_forward(plan, &key, DROPBLOCK_TYPE_F32, y, len, y, len, mask, words, &dropped,
-                         NULL));
-    CHECK(dropped.count == number(vector, "dropped", 10));
-    CHECK(dropped.of == number(vector, "units", 10));
-    CHECK(fnv(y, len * sizeof *y) == number(vector, "output_fnv", 16));
+    x = tensor(&run, DROPBLOCK_TYPE_F32, y);
+    OK(dropblock_draw(run.plan, &run.key, bits, words, &mask, NULL));
+    OK(dropblock_mask_forward(run.plan, &mask, &x, &x, NULL));
+    CHECK(mask.drawn.count.dropped == number(vector, "dropped", 10));
+    CHECK(mask.drawn.count.total == number(vector, "units", 10));
+    CHECK(fnv(y, run.len * sizeof *y) == number(vector, "output_fnv", 16));
     packed = (unsigned char *)exactly(words * 8, 0);
     for (i = 0; i < bytes; i++)
-        packed[i] = (unsigned char)(mask[i / 8] >> (i % 8 * 8));
+        packed[i] = (unsigned char)(bits[i / 8] >> (i % 8 * 8));
     CHECK(fnv(packed, bytes) == number(vector, "mask_fnv", 16));
     if (value(vector, "mask")) {
         const char *text = must(vector, "mask");
@@ -213,32 +285,13 @@ static void check(const struct vector *vector, dropblock_backend backend) {
             CHECK(packed[i] == byte);
         }
     }
-    check_stages(plan, &options, &key, mask, y);
-
-    if (value(vector, "output_f64_fnv")) {
-        double *wide = (double *)exactly(len * sizeof *wide, 0);
-        signed char *small = (signed char *)exactly(len, 0);
-        const signed char zero_point = -3;
-        for (i = 0; i < len; i++) {
-            wide[i] = input(i);
-            small[i] = (signed char)((int)(i % 251) - 128);
-        }
-        OK(dropblock_forward(plan, &key, DROPBLOCK_TYPE_F64, wide, len, wide, len, NULL, 0,
-                             &dropped, NULL));
-        CHECK(fnv(wide, len * sizeof *wide) == number(vector, "output_f64_fnv", 16));
-        OK(dropblock_drop_only(plan, &key, 1, &zero_point, small, len, NULL, 0, &dropped, NULL));
-        CHECK(fnv(small, len) == number(vector, "output_i8_fnv", 16));
-        for (i = 0; i < len; i++)
-            small[i] = (signed char)((int)(i % 251) - 128);
-        OK(dropblock_fill_dropped(plan, mask, words, 1, &zero_point, small, len, NULL));
-        CHECK(fnv(small, len) == number(vector, "output_i8_fnv", 16));
-        free(wide);
-        free(small);
-    }
-    free(mask);
+    check_stages(&run, &mask, y);
+    if (value(vector, "output_f64_fnv"))
+        check_other_types(vector, &run, &mask);
+    free(bits);
     free(packed);
     free(y);
-    free(plan);
+    free(run.plan);
 }
 
 static void check_all(const struct vector *vector) {

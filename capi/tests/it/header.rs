@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 
 use crate::constants::CONSTANTS;
+use crate::plan::QUESTIONS;
+use crate::shape::SHAPES;
 use crate::types::STRUCTS;
 
 const HEADER: &str = include_str!("../../../include/dropblock.h");
 const LAYOUT: &str = include_str!("../c/layout.c");
 
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     include_str!("../../src/backend.rs"),
     include_str!("../../src/dilation.rs"),
+    include_str!("../../src/mask.rs"),
     include_str!("../../src/options.rs"),
     include_str!("../../src/passes.rs"),
     include_str!("../../src/plan.rs"),
     include_str!("../../src/schedule.rs"),
     include_str!("../../src/shape.rs"),
     include_str!("../../src/stages.rs"),
-    concat!(include_str!("../../src/status.rs"), include_str!("../../src/view.rs")),
+    include_str!("../../src/status.rs"),
 ];
 
 /// The statements of the header: without comments, lines for the preprocessor, and what lies in
@@ -82,6 +85,7 @@ fn c_type(rust: &str) -> String {
         "u32" => "uint32_t",
         "u64" => "uint64_t",
         "usize" => "size_t",
+        "isize" => "ptrdiff_t",
         "f32" => "float",
         "f64" => "double",
         "c_void" => "void",
@@ -111,23 +115,50 @@ fn functions_of_the_header() -> BTreeMap<String, Signature> {
     functions
 }
 
+/// Names and C types of arguments in Rust.
+fn arguments_of(list: &str) -> Vec<(String, String)> {
+    list.split(',')
+        .filter(|argument| !argument.trim().is_empty())
+        .map(|argument| {
+            let (name, kind) = argument.split_once(':').expect("name and type");
+            (name.trim().into(), c_type(kind))
+        })
+        .collect()
+}
+
 fn functions_of_the_library() -> BTreeMap<String, Signature> {
     let mut functions = BTreeMap::new();
     for source in SOURCES {
+        for part in source.split("interface! {").skip(1) {
+            let (_, part) = part.split_once(" fn ").expect("a function");
+            let (head, _) = part.split_once(") {").expect("a body");
+            let (name, arguments) = head.split_once('(').expect("a list");
+            let (_, arguments) = arguments.split_once("caller,").expect("the caller comes first");
+            let mut arguments = arguments_of(arguments);
+            arguments.push(("error".into(), "dropblock_error*".into()));
+            let signature = ("dropblock_status".into(), arguments);
+            assert!(functions.insert(name.into(), signature).is_none());
+        }
         for part in source.split("extern \"C\" fn ").skip(1) {
             let (head, _) = part.split_once(" {").expect("a body");
+            if head.starts_with('$') {
+                continue; // of a macro, which lists its functions
+            }
             let (name, rest) = head.split_once('(').expect("a list");
             let (arguments, result) = rest.rsplit_once(") -> ").expect("a result");
-            let arguments = arguments
-                .split(',')
-                .filter(|argument| !argument.trim().is_empty())
-                .map(|argument| {
-                    let (name, kind) = argument.split_once(':').expect("name and type");
-                    (name.trim().trim_start_matches("r#").into(), c_type(kind))
-                })
-                .collect();
-            assert!(functions.insert(name.into(), (c_type(result), arguments)).is_none());
+            let signature = (c_type(result), arguments_of(arguments));
+            assert!(functions.insert(name.into(), signature).is_none());
         }
+    }
+    let argument = |name: &str, kind: &str| (name.into(), c_type(kind));
+    for (name, sizes) in SHAPES {
+        let mut arguments = vec![argument("shape", "*mut dropblock_shape")];
+        arguments.extend(sizes.iter().map(|size| argument(size, "usize")));
+        assert!(functions.insert((*name).into(), ("dropblock_status".into(), arguments)).is_none());
+    }
+    for (name, result) in QUESTIONS {
+        let arguments = vec![argument("plan", "*const dropblock_plan")];
+        assert!(functions.insert((*name).into(), (c_type(result), arguments)).is_none());
     }
     functions
 }
@@ -139,12 +170,17 @@ fn functions_agree() {
         assert_eq!(Some(signature), library.get(name), "{name}: header, library");
     }
     assert_eq!(header.len(), library.len(), "functions that the header does not declare");
-    let exported: usize =
-        SOURCES.iter().map(|source| source.matches("unsafe(no_mangle)").count()).sum();
-    assert_eq!(exported, library.len());
+    // Three are written in macros.
+    let exported: usize = SOURCES
+        .iter()
+        .map(|source| {
+            source.matches("unsafe(no_mangle)").count() + source.matches("interface! {").count()
+        })
+        .sum();
+    assert_eq!(exported - 3 + SHAPES.len() + QUESTIONS.len(), library.len());
     for callback in [
-        "typedef uint32_t (*dropblock_draw)(void *context);",
-        "typedef void (*dropblock_visit)(void *context, const dropblock_plane_part *part);",
+        "typedef uint32_t (*dropblock_draw_bits)(void *context);",
+        "typedef void (*dropblock_visit)(void *context, const dropblock_map_part *part);",
     ] {
         assert!(HEADER.contains(callback), "{callback}");
     }
@@ -187,8 +223,10 @@ fn structs_agree() {
         header.insert(name.to_string(), fields.map(declared).collect::<Vec<_>>());
     }
     for (name, _, fields) in STRUCTS {
-        let fields: Vec<(String, String)> =
-            fields.iter().map(|&(name, kind, _)| (name.into(), c_type(kind))).collect();
+        let field = |&(name, kind, _): &(&str, &str, usize)| {
+            (name.trim_start_matches("r#").into(), c_type(kind))
+        };
+        let fields: Vec<(String, String)> = fields.iter().map(field).collect();
         assert_eq!(header.remove(*name), Some(fields), "{name}");
     }
     assert!(header.is_empty(), "{header:?}");
@@ -202,6 +240,7 @@ fn layouts_agree() {
     for (name, size, fields) in STRUCTS {
         assert!(line(&format!("SIZE({name}, {size});")), "{name}: {size}");
         for (field, _, offset) in *fields {
+            let field = field.trim_start_matches("r#");
             let wanted = format!("FIELD({name}, {field}, {offset});");
             assert!(line(&wanted), "{wanted}");
         }

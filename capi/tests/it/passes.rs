@@ -5,16 +5,17 @@ use core::ffi::c_void;
 use core::ptr::{null, null_mut};
 
 use engine::rand_core::TryRng;
-use engine::{Dropped, Plan};
+use engine::{Drawn, DropCount, Error, Mask, Plan};
 use proptest::prelude::*;
 
 use super::case::*;
 use crate::constants::*;
+use crate::mask::*;
 use crate::passes::*;
 use crate::plan::*;
 use crate::stages::*;
+use crate::status::Refusal;
 use crate::types::*;
-use crate::view::*;
 
 /// Calls a function of the interface with pointers of this module's buffers.
 macro_rules! call {
@@ -34,6 +35,39 @@ macro_rules! ask {
     };
 }
 
+/// Calls a function that refuses what the crate refuses.
+macro_rules! same {
+    ($ours:expr, $function:ident($($argument:expr),* $(,)?)) => {{
+        // SAFETY: pointers are those of buffers here, and lengths theirs.
+        let status = unsafe { $function($($argument,)* null_mut()) };
+        assert_eq!(status, status_of($ours), stringify!($function));
+    }};
+}
+
+fn status_of<T>(result: Result<T, Error>) -> dropblock_status {
+    result.map_or_else(|error| Refusal::from(error).0.status, |_| DROPBLOCK_OK)
+}
+
+fn must<T>(result: Result<T, Error>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
+
+const NO_DRAWN: dropblock_drawn = dropblock_drawn {
+    key: dropblock_key { seed: 7, step: 7, layer: 7, first_sample: 7 },
+    count: dropblock_drop_count { dropped: 7, total: 7 },
+};
+const NO_MASK: dropblock_mask =
+    dropblock_mask { words: null(), words_len: 7, drawn: NO_DRAWN, has_key: 7, reserved: 7 };
+
+/// A case, its plan in both languages, and its mask.
+struct Both<'a> {
+    case: Case,
+    memory: *const dropblock_plan,
+    plan: &'a Plan,
+    mask: Mask<'a>,
+    theirs: dropblock_mask,
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -41,26 +75,33 @@ proptest! {
     fn everything_is_what_the_crate_does(case in cases()) {
         let (memory, plan) = (case.memory(), case.plan());
         check_queries(memory.plan, &plan);
-        let (words, dropped) = check_stages(&case, memory.plan, &plan);
-        check_views(&case, memory.plan, &plan, &words);
-        check_type::<f32>(&case, memory.plan, &plan, &words, dropped);
-        check_type::<f64>(&case, memory.plan, &plan, &words, dropped);
+        check_samples(&case, memory.plan, &plan);
+        check_stages(&case, memory.plan, &plan);
+        let (mut words, mut their_words) = (vec![7; plan.mask_words()], vec![9; plan.mask_words()]);
+        let (mut theirs, len) = (NO_MASK, their_words.len());
+        let their_words = their_words.as_mut_ptr();
+        call!(dropblock_draw(memory.plan, &case.key, their_words, len, &raw mut theirs));
+        let mask = must(plan.draw(case.rust_key(), &mut words));
+        let both = Both { case, memory: memory.plan, plan: &plan, mask, theirs };
+        check_masks(&both);
+        check_maps(&both);
+        check_type::<f32>(&both);
+        check_type::<f64>(&both);
         #[cfg(feature = "half")]
-        check_type::<engine::half::f16>(&case, memory.plan, &plan, &words, dropped);
+        check_type::<engine::half::f16>(&both);
         #[cfg(feature = "half")]
-        check_type::<engine::half::bf16>(&case, memory.plan, &plan, &words, dropped);
-        check_drop_only::<u8>(&case, memory.plan, &plan, &words, 0xfd);
-        check_drop_only::<u16>(&case, memory.plan, &plan, &words, 0xfffd);
-        check_drop_only::<u32>(&case, memory.plan, &plan, &words, 0x8000_0001);
-        check_drop_only::<u64>(&case, memory.plan, &plan, &words, u64::MAX - 2);
+        check_type::<engine::half::bf16>(&both);
+        check_drop_only::<u8>(&both, DROPBLOCK_TYPE_BITS8, 0xfd);
+        check_drop_only::<u16>(&both, DROPBLOCK_TYPE_BF16, 0xfffd);
+        check_drop_only::<u32>(&both, DROPBLOCK_TYPE_BITS32, 0x8000_0001);
+        check_drop_only::<u64>(&both, DROPBLOCK_TYPE_F64, u64::MAX - 2);
     }
 }
 
 fn check_queries(memory: *const dropblock_plan, plan: &Plan) {
-    assert_eq!(ask!(dropblock_plan_len(memory)), plan.len());
-    assert_eq!(ask!(dropblock_plan_extent(memory)), plan.extent());
+    assert_eq!(ask!(dropblock_plan_elements(memory)), plan.elements());
     assert_eq!(ask!(dropblock_plan_units(memory)), plan.units());
-    assert_eq!(ask!(dropblock_plan_mask_len(memory)), plan.mask_len());
+    assert_eq!(ask!(dropblock_plan_mask_words(memory)), plan.mask_words());
     assert_eq!(ask!(dropblock_plan_groups(memory)), plan.groups());
     assert_eq!(ask!(dropblock_plan_gamma(memory)).to_bits(), plan.gamma().to_bits());
     let expected = plan.expected_dropped();
@@ -79,6 +120,20 @@ fn check_queries(memory: *const dropblock_plan, plan: &Plan) {
         call!(dropblock_plan_position_scale_f64(memory, position, &raw mut f64));
         assert_eq!((f32.to_bits(), f64.to_bits()), (small.to_bits(), large.to_bits()));
     }
+}
+
+/// A plan for other samples is the plan of their shape.
+fn check_samples(case: &Case, memory: *const dropblock_plan, plan: &Plan) {
+    let (mut words, mut other) = (vec![7_u64; size_of::<dropblock_plan>() / 8], null_mut());
+    let (at, size) = (words.as_mut_ptr().cast(), words.len() * 8);
+    let same = plan.with_samples(usize::MAX);
+    same!(same, dropblock_plan_with_samples(memory, usize::MAX, at, size, &raw mut other));
+    call!(dropblock_plan_with_samples(memory, 2, at, size, &raw mut other));
+    let ours = must(plan.with_samples(2));
+    check_queries(other, &ours);
+    let mut drawn = NO_DRAWN;
+    call!(dropblock_count(other, &case.key, &raw mut drawn));
+    assert_eq!(drawn, must(ours.count(case.rust_key())).into());
 }
 
 /// Draws from a generator that both languages have.
@@ -107,191 +162,190 @@ unsafe extern "C" fn draw(context: *mut c_void) -> u32 {
     generator.try_next_u32().unwrap_or(0)
 }
 
-fn check_stages(case: &Case, memory: *const dropblock_plan, plan: &Plan) -> (Vec<u64>, Dropped) {
-    let (len, key) = (plan.mask_len(), case.rust_key());
+fn check_stages(case: &Case, memory: *const dropblock_plan, plan: &Plan) {
+    let (len, key) = (plan.mask_words(), case.rust_key());
     let (mut ours, mut theirs, mut count) = (vec![7; len], vec![9; len], 0);
     let mut weyl = Weyl(case.key.seed);
-    let context = (&raw mut weyl).cast();
-    call!(dropblock_centers_from_draws(
-        memory,
-        Some(draw),
-        context,
-        theirs.as_mut_ptr(),
-        len,
-        &raw mut count
-    ));
-    assert_eq!(plan.centers_from_rng(&mut Weyl(case.key.seed), &mut ours), Ok(count));
+    let (context, words) = ((&raw mut weyl).cast(), theirs.as_mut_ptr());
+    call!(dropblock_draw_centers_from(memory, Some(draw), context, words, len, &raw mut count));
+    assert_eq!(plan.draw_centers_from(&mut Weyl(case.key.seed), &mut ours), Ok(count));
     assert_eq!(ours, theirs);
 
-    call!(dropblock_centers(memory, &case.key, theirs.as_mut_ptr(), len, &raw mut count));
-    assert_eq!(plan.centers(key, &mut ours), Ok(count));
+    call!(dropblock_draw_centers(memory, &case.key, theirs.as_mut_ptr(), len, &raw mut count));
+    assert_eq!(plan.draw_centers(key, &mut ours), Ok(count));
     assert_eq!(ours, theirs);
     call!(dropblock_dilate(memory, theirs.as_mut_ptr(), len));
     assert_eq!(plan.dilate(&mut ours), Ok(()));
     assert_eq!(ours, theirs);
-
-    let mut dropped = EMPTY;
-    theirs.fill(9);
-    call!(dropblock_mask(memory, &case.key, theirs.as_mut_ptr(), len, &raw mut dropped));
-    let expected = plan.mask(key, &mut ours).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((&ours, c_dropped(expected)), (&theirs, dropped));
-    let mut again = EMPTY;
-    call!(dropblock_count(memory, theirs.as_ptr(), len, &raw mut again));
-    assert_eq!(again, dropped);
-    for group in 0..plan.groups().min(9) {
-        call!(dropblock_count_group(memory, theirs.as_ptr(), len, group, &raw mut again));
-        let expected = plan.count_group(&ours, group).map(c_dropped);
-        assert_eq!(Ok(again), expected);
-        let (mut f32, mut f64) = (0.0_f32, 0.0_f64);
-        call!(dropblock_plan_scale_f32(memory, &raw const again, &raw mut f32));
-        call!(dropblock_plan_scale_f64(memory, &raw const again, &raw mut f64));
-        let group = again.into();
-        assert_eq!(f32.to_bits(), plan.scale::<f32>(&group).to_bits());
-        assert_eq!(f64.to_bits(), plan.scale::<f64>(&group).to_bits());
-    }
-    (ours, expected)
 }
 
-/// The parts that a visitor has seen, in words of its own.
-type Seen = Vec<(usize, usize, usize, usize, Vec<u64>)>;
+/// What is told of a mask, and how that is changed.
+fn check_masks(both: &Both<'_>) {
+    let Both { case, memory, plan, mask, theirs } = *both;
+    // SAFETY: the words of a buffer, as the mask was drawn there.
+    let words = unsafe { core::slice::from_raw_parts(theirs.words, theirs.words_len) };
+    assert_eq!(words, mask.dropped_words());
+    let drawn = mask.drawn().map(dropblock_drawn::from);
+    assert_eq!((Some(theirs.drawn), theirs.has_key, theirs.reserved), (drawn, 1, 0));
 
-unsafe extern "C" fn visit(context: *mut c_void, part: *const dropblock_plane_part) {
+    let (mut from, len) = (NO_MASK, words.len());
+    call!(dropblock_mask_from(memory, words.as_ptr(), len, &raw mut from));
+    assert_eq!((from.words, from.words_len, from.has_key), (words.as_ptr(), len, 0));
+    assert_eq!((from.drawn.key.seed, from.drawn.count), (0, mask.count().into()));
+    call!(dropblock_mask_with_key(memory, &raw mut from, &case.key));
+    assert_eq!(from, theirs);
+    let late = dropblock_key { first_sample: u64::MAX, ..case.key };
+    same!(mask.with_key(late.get()), dropblock_mask_with_key(memory, &raw mut from, &late));
+
+    let mut group_count = dropblock_drop_count { dropped: 7, total: 7 };
+    for group in 0..=plan.groups().min(9) {
+        let ours = mask.count_group(group);
+        let result = &raw mut group_count;
+        same!(ours, dropblock_mask_count_group(memory, &raw const theirs, group, result));
+        let Ok(ours) = ours else { break };
+        assert_eq!(group_count, ours.into());
+        let (mut f32, mut f64) = (0.0_f32, 0.0_f64);
+        call!(dropblock_plan_scale_f32(memory, &raw const group_count, &raw mut f32));
+        call!(dropblock_plan_scale_f64(memory, &raw const group_count, &raw mut f64));
+        assert_eq!(f32.to_bits(), plan.scale::<f32>(ours).to_bits());
+        assert_eq!(f64.to_bits(), plan.scale::<f64>(ours).to_bits());
+    }
+
+    for (dropped, total) in [(0, 0), (5, 9), (9, 9), (9, 8), (0, u64::MAX)] {
+        let own = mask.count();
+        let dropped = own.dropped.wrapping_add(dropped);
+        let sum = DropCount { dropped, total: own.total.wrapping_add(total) };
+        let (mut changed, given) = (theirs, sum.into());
+        let ours = mask.with_count(sum);
+        same!(ours, dropblock_mask_with_count(memory, &raw mut changed, &raw const given));
+        let expected = ours.map_or(own, |mask| mask.count());
+        assert_eq!(changed.drawn.count, expected.into());
+    }
+}
+
+/// The maps that a visitor has seen.
+type Seen = Vec<([usize; 4], Vec<u64>, u32, u64)>;
+
+unsafe extern "C" fn visit(context: *mut c_void, part: *const dropblock_map_part) {
     // SAFETY: the test passes a `Seen`.
     let seen = unsafe { &mut *context.cast::<Seen>() };
     // SAFETY: the library passes a part.
     let part = unsafe { *part };
     // SAFETY: and in it so many words.
     let keep = unsafe { core::slice::from_raw_parts(part.keep, part.keep_len) };
-    seen.push((part.sample, part.channel, part.position, part.len, keep.to_vec()));
+    let place = [part.sample, part.channel, part.position, part.len];
+    seen.push((place, keep.to_vec(), part.scale_f32.to_bits(), part.scale_f64.to_bits()));
 }
 
-fn check_views(case: &Case, memory: *const dropblock_plan, plan: &Plan, words: &[u64]) {
-    let (mut theirs, mut ours, mut dropped) = (Seen::new(), Seen::new(), EMPTY);
-    let context = (&raw mut theirs).cast();
-    call!(dropblock_for_each_plane(memory, &case.key, Some(visit), context, &raw mut dropped));
-    let count = plan.for_each_plane(case.rust_key(), |part| {
-        let keep = (0..part.mask.len()).step_by(64).map(|i| part.mask.keep_word(i)).collect();
-        let (start, len) = (part.positions.start, part.positions.len());
-        ours.push((part.sample, part.channel, start, len, keep));
-    });
-    assert_eq!((ours, count.map(c_dropped)), (theirs, Ok(dropped)));
+fn check_maps(both: &Both<'_>) {
+    let Both { case, memory, plan, mask, theirs: their_mask } = *both;
+    let bare = dropblock_drawn::from(Drawn::from(case.rust_key()));
+    for given in [bare, their_mask.drawn] {
+        let (mut theirs, mut ours, mut drawn) = (Seen::new(), Seen::new(), given);
+        let (context, result) = ((&raw mut theirs).cast(), &raw mut drawn);
+        // The result may take the place of what is given.
+        call!(dropblock_for_each_map(memory, result, Some(visit), context, result));
+        let expected = plan.for_each_map(given.get(), |map| {
+            let keep = (0..map.keep().len()).step_by(64).map(|i| map.keep().word(i)).collect();
+            let positions = map.positions();
+            let place = [map.sample(), map.channel(), positions.start, positions.len()];
+            let scales = (map.scale::<f32>().to_bits(), map.scale::<f64>().to_bits());
+            ours.push((place, keep, scales.0, scales.1));
+        });
+        assert_eq!((ours, expected.map(dropblock_drawn::from)), (theirs, Ok(drawn)));
+    }
 
     let shape = plan.shape();
     for sample in 0..shape.samples() {
         for channel in 0..shape.channels() {
-            let Ok(view) = plan.view(words, sample, channel) else { panic!("{case:?}") };
-            let mut keep = [9; 5];
+            let view = must(mask.map(sample, channel)).keep();
+            let (mut keep, at) = ([9; 5], &raw const their_mask);
+            let to = keep.as_mut_ptr();
             for position in [0, 5, view.len() / 2, view.len(), view.len() + 70] {
-                call!(dropblock_keep_words(
-                    memory,
-                    words.as_ptr(),
-                    words.len(),
-                    sample,
-                    channel,
-                    position,
-                    keep.as_mut_ptr(),
-                    keep.len()
-                ));
+                call!(dropblock_mask_keep_words(memory, at, sample, channel, position, to, 5));
                 for (i, word) in keep.iter().enumerate() {
-                    assert_eq!(*word, view.keep_word(position + 64 * i));
+                    assert_eq!(*word, view.word(position + 64 * i));
                 }
             }
         }
     }
 }
 
-fn check_type<T: Type>(
-    case: &Case,
-    memory: *const dropblock_plan,
-    plan: &Plan,
-    words: &[u64],
-    dropped: Dropped,
-) {
-    let (key, len, x) = (case.rust_key(), plan.extent(), tensor::<T>(plan.extent()));
-    let (from, n) = (x.as_ptr().cast(), T::NUMBER);
-    let old: Vec<T> = x.iter().rev().copied().collect();
-    let given = c_dropped(dropped);
-
-    // Forward, to another tensor and in place, with a mask and without.
-    let mut ours = old.clone();
-    assert_eq!(plan.forward(key, &x, &mut ours, None), Ok(dropped));
-    for with_mask in [false, true] {
-        let (mut theirs, mut here) = (old.clone(), x.clone());
-        let mut mask = vec![9; words.len()];
-        let (pointer, mask_len) =
-            if with_mask { (mask.as_mut_ptr(), mask.len()) } else { (null_mut(), 0) };
-        let (mut first, mut second) = (EMPTY, EMPTY);
-        let y = theirs.as_mut_ptr().cast();
-        let result = &raw mut first;
-        call!(dropblock_forward(
-            memory, &case.key, n, from, len, y, len, pointer, mask_len, result
-        ));
-        let y: *mut c_void = here.as_mut_ptr().cast();
-        let result = &raw mut second;
-        call!(dropblock_forward(memory, &case.key, n, y, len, y, len, pointer, mask_len, result));
-        assert_eq!((first, second), (given, given));
-        assert_eq!(bits(&ours), bits(&theirs));
-        let mut here_ours = x.clone();
-        assert!(plan.forward_in_place(key, &mut here_ours, None).is_ok());
-        assert_eq!(bits(&here_ours), bits(&here));
-        assert!(!with_mask || mask == words);
+fn check_type<T: Type>(both: &Both<'_>) {
+    let Both { case, memory, plan, mask, theirs } = *both;
+    let [from, to] = [0, 1].map(|which| case.placement(which));
+    let (x, old) = (tensor::<T>(from.len), tensor::<T>(to.len + 3));
+    let old = &old[3..];
+    let x_tensor = from.tensor(T::NUMBER, x.as_ptr().cast());
+    let bare = Drawn::from(case.rust_key());
+    let shard = DropCount { dropped: mask.count().dropped + 3, total: mask.count().total + 9 };
+    let counts = [bare, bare.with_count(mask.count()), bare.with_count(shard)];
+    let keyless = must(plan.mask_from(mask.dropped_words()));
+    let their_keyless = dropblock_mask { has_key: 0, ..theirs };
+    // By either function, from one tensor to the other and in place, with the same results.
+    macro_rules! pass {
+        (|$y:ident| $pass:expr, |$in_place:ident| $pass_in_place:expr,
+            $function:ident($($given:expr),*) $(-> $result:expr)?) => {{
+            let (mut ours, mut theirs) = (old.to_vec(), old.to_vec());
+            let y_tensor = to.tensor(T::NUMBER, theirs.as_mut_ptr().cast());
+            let (x_at, y_at) = (&raw const x_tensor, &raw const y_tensor);
+            let $y = to.view_mut(&mut ours);
+            same!($pass, $function(memory, $($given,)* x_at, y_at $(, $result)?));
+            assert_eq!(bits(&ours), bits(&theirs));
+            ours.copy_from_slice(old);
+            theirs.copy_from_slice(old);
+            let $in_place = to.view_mut(&mut ours);
+            same!($pass_in_place, $function(memory, $($given,)* y_at, y_at $(, $result)?));
+            assert_eq!(bits(&ours), bits(&theirs));
+        }};
     }
-
-    let mut ours = old.clone();
-    let mut theirs = old.clone();
-    assert!(plan.backward(key, &dropped, &x, &mut ours).is_ok());
-    let y = theirs.as_mut_ptr().cast();
-    call!(dropblock_backward(memory, &case.key, &given, n, from, len, y, len));
-    assert_eq!(bits(&ours), bits(&theirs));
-    ours.copy_from_slice(&x);
-    theirs.copy_from_slice(&x);
-    let y: *mut c_void = theirs.as_mut_ptr().cast();
-    call!(dropblock_backward(memory, &case.key, &given, n, y, len, y, len));
-    assert!(plan.backward_in_place(key, &dropped, &mut ours).is_ok());
-    assert_eq!(bits(&ours), bits(&theirs));
-
-    let (mask, mask_len) = (words.as_ptr(), words.len());
-    let (mut ours, mut theirs) = (old.clone(), old);
-    let y = theirs.as_mut_ptr().cast();
-    call!(dropblock_apply(memory, mask, mask_len, &given, n, from, len, y, len));
-    assert!(plan.apply(words, &dropped, &x, &mut ours).is_ok());
-    assert_eq!(bits(&ours), bits(&theirs));
-    let y: *mut c_void = theirs.as_mut_ptr().cast();
-    call!(dropblock_apply(memory, mask, mask_len, &given, n, y, len, y, len));
-    assert!(plan.apply_in_place(words, &dropped, &mut ours).is_ok());
-    assert_eq!(bits(&ours), bits(&theirs));
-    call!(dropblock_fill_noise(memory, &case.key, mask, mask_len, n, y, len));
-    assert!(plan.fill_noise(key, words, &mut ours).is_ok());
-    assert_eq!(bits(&ours), bits(&theirs));
+    for given in counts {
+        let (drawn, mut result) = (given.into(), NO_DRAWN);
+        let at: *const dropblock_drawn = &raw const drawn;
+        pass!(
+            |y| plan.forward(given, from.view(&x), y),
+            |y| plan.forward_in_place(given, y),
+            dropblock_forward(at) -> &raw mut result
+        );
+        let expected = plan.forward_in_place(given, to.view_mut(&mut old.to_vec()));
+        assert_eq!(result, expected.map_or(NO_DRAWN, dropblock_drawn::from));
+        pass!(
+            |y| plan.backward(given, from.view(&x), y),
+            |y| plan.backward_in_place(given, y),
+            dropblock_backward(at)
+        );
+    }
+    for (mask, theirs) in [(mask, theirs), (keyless, their_keyless)] {
+        pass!(
+            |y| mask.forward(from.view(&x), y),
+            |y| mask.forward_in_place(y),
+            dropblock_mask_forward(&raw const theirs)
+        );
+        pass!(
+            |y| mask.backward(from.view(&x), y),
+            |y| mask.backward_in_place(y),
+            dropblock_mask_backward(&raw const theirs)
+        );
+    }
 }
 
-fn check_drop_only<T: Copy + PartialEq + core::fmt::Debug + TryFrom<u64>>(
-    case: &Case,
-    memory: *const dropblock_plan,
-    plan: &Plan,
-    words: &[u64],
-    filler: T,
-) {
-    let len = plan.extent();
-    let x: Vec<T> = (0..len).filter_map(|i| T::try_from(i as u64 % 251).ok()).collect();
-    let (mut ours, mut theirs, mut dropped) = (x.clone(), x.clone(), EMPTY);
-    let (size, filler_at) = (size_of::<T>(), (&raw const filler).cast());
-    let expected = plan.drop_only(case.rust_key(), &mut ours, filler, None).map(c_dropped);
-    for with_mask in [false, true] {
-        theirs.copy_from_slice(&x);
-        let mut mask = vec![9; words.len()];
-        let (pointer, mask_len) =
-            if with_mask { (mask.as_mut_ptr(), mask.len()) } else { (null_mut(), 0) };
-        let (y, result) = (theirs.as_mut_ptr().cast(), &raw mut dropped);
-        call!(dropblock_drop_only(
-            memory, &case.key, size, filler_at, y, len, pointer, mask_len, result
-        ));
-        assert_eq!((&ours, expected), (&theirs, Ok(dropped)));
-        assert!(!with_mask || mask == words);
-    }
+fn check_drop_only<T>(both: &Both<'_>, number: dropblock_type, value: T)
+where
+    T: Copy + Send + Sync + PartialEq + core::fmt::Debug + TryFrom<u64>,
+{
+    let Both { case, memory, plan, mask, theirs: their_mask } = *both;
+    let to = case.placement(1);
+    let x: Vec<T> = (0..to.len).filter_map(|i| T::try_from(i as u64 % 251).ok()).collect();
+    let (mut ours, mut theirs, mut drawn) = (x.clone(), x.clone(), NO_DRAWN);
+    let value_at = (&raw const value).cast();
+    let tensor = to.tensor(number, theirs.as_mut_ptr().cast());
+    let expected = must(plan.drop_only(case.rust_key(), to.view_mut(&mut ours), value));
+    call!(dropblock_drop_only(memory, &case.key, &raw const tensor, value_at, &raw mut drawn));
+    assert_eq!((&ours, dropblock_drawn::from(expected)), (&theirs, drawn));
     theirs.copy_from_slice(&x);
-    let (y, mask_len) = (theirs.as_mut_ptr().cast(), words.len());
-    let mask = if mask_len == 0 { null() } else { words.as_ptr() };
-    call!(dropblock_fill_dropped(memory, mask, mask_len, size, filler_at, y, len));
+    call!(dropblock_mask_drop_only(memory, &raw const their_mask, &raw const tensor, value_at));
+    assert_eq!(ours, theirs);
+    ours.copy_from_slice(&x);
+    must(mask.drop_only(to.view_mut(&mut ours), value));
     assert_eq!(ours, theirs);
 }

@@ -2,10 +2,11 @@
 
 use core::ptr::null_mut;
 
-use engine::{Error, Gamma};
+use engine::{Buffer, DropCount, Error, Gamma};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 
-use super::case::{Case, cases, new_error};
+use super::case::{Case, cases, gamma_of, new_error};
 use crate::constants::*;
 use crate::options::dropblock_paper_group_factor;
 use crate::plan::dropblock_plan_init;
@@ -55,11 +56,10 @@ proptest! {
     fn what_the_crate_refuses_is_refused_alike(
         case in cases(),
         sizes in prop::array::uniform5(size()),
-        strides in prop::array::uniform5(size()),
         block in prop::array::uniform4(size()),
         numbers in prop::array::uniform3(number()),
         kind in 0..4_u32,
-        which in prop::array::uniform4(prop::bool::weighted(0.4)),
+        which in prop::array::uniform3(prop::bool::weighted(0.4)),
     ) {
         let mut case = case;
         let (options, shape) = (&mut case.options, &mut case.shape);
@@ -67,16 +67,14 @@ proptest! {
             [shape.samples, shape.channels, _, _, shape.width] = sizes;
         }
         if which[1] {
-            shape.strides = strides;
-        }
-        if which[2] {
             let b = &mut options.block;
             b.kind = kind;
             [b.uniform, b.depth, b.height, b.width] = block;
             b.fraction = numbers[2];
         }
-        if which[3] {
-            [options.drop_prob, options.gamma_value, _] = numbers;
+        if which[2] {
+            options.drop_prob = numbers[0];
+            options.gamma = gamma_of(options.gamma.kind, 1, numbers[1]);
         }
         let expected = case.layer().and_then(|layer| layer.plan(case.rust_shape()));
         match (expected, refusal(&case)) {
@@ -94,23 +92,75 @@ proptest! {
 }
 
 #[test]
-fn every_error_of_a_plan_keeps_its_text() {
+fn every_error_keeps_its_text() {
+    let (own, given) = (DropCount { dropped: 3, total: 5 }, DropCount { dropped: 6, total: 4 });
+    let buffer = Buffer::Input;
     let errors = [
+        Error::DropProb { given: 1.5 },
+        Error::Gamma { given: -1.0 },
+        Error::GammaScale { given: f64::INFINITY },
+        Error::BlockSize { axis: 1 },
+        Error::BlockFraction { given: 0.0 },
         Error::Rank { needed: 2, given: 3 },
-        Error::OtherPlan { needed: 5, given: 6 },
+        Error::Axis { axis: 1, limit: 5, given: 6 },
+        Error::TooLarge { limit: 9 },
+        Error::Stride { axis: 3, needed: 7, given: -6 },
+        Error::View { buffer, needed: [1, 2], given: [3, 4] },
+        Error::View { buffer: Buffer::Output, needed: [1, 2], given: [3, 4] },
+        Error::Uninit,
+        Error::Length { buffer, needed: 3, given: 2 },
+        Error::Length { buffer: Buffer::Output, needed: 3, given: 2 },
+        Error::Length { buffer: Buffer::Mask, needed: 3, given: 2 },
+        Error::Length { buffer: Buffer::Source, needed: 3, given: 2 },
+        Error::Length { buffer: Buffer::Destination, needed: 3, given: 2 },
+        Error::Count { own, given },
+        Error::Scale { needed: 3, given: 4 },
+        Error::NoKey,
+        Error::Layout,
         Error::Group { groups: 1, given: 2 },
         Error::Map { needed: [1, 2], given: [3, 4] },
         Error::Position { positions: 5, given: 6 },
         Error::FirstSample { limit: 7, given: 8 },
         Error::ScheduleValue { given: 0.5 },
         Error::ScheduleStep { above: 4, given: 3 },
+        Error::ScheduleSteps { limit: 32, given: 33 },
         Error::Backend { given: engine::Backend::Avx512 },
-        Error::Length { buffer: engine::Buffer::Mask, needed: 3, given: 2 },
-        Error::Length { buffer: engine::Buffer::Source, needed: 3, given: 2 },
-        Error::Length { buffer: engine::Buffer::Destination, needed: 3, given: 2 },
     ];
     for error in errors {
-        assert_eq!(Refusal::from(error).to_string(), error.to_string());
+        let refusal = Refusal::from(error);
+        assert_ne!(refusal.0.status, DROPBLOCK_STATUS_UNKNOWN, "{error}");
+        assert_eq!(refusal.to_string(), error.to_string());
+    }
+}
+
+/// Only what says clearly whether it has a value is accepted.
+#[test]
+fn gamma_says_whether_it_has_a_value() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let Ok(tree) = cases().new_tree(&mut runner) else { panic!("no case") };
+    let mut case = tree.current();
+    case.options.drop_prob = 0.1;
+    for kind in 0..6 {
+        for has_value in 0..3 {
+            for value in [0.0, -0.0, 0.3, f64::NAN] {
+                case.options.gamma = dropblock_gamma { kind, has_value, value };
+                let status = refusal(&case).map_or(DROPBLOCK_OK, |(error, _)| error.status);
+                let is_nan = has_value == 1 && value.is_nan();
+                let expected = match (kind, has_value) {
+                    (_, 2) => DROPBLOCK_STATUS_VALUE,
+                    (_, 0) if value.to_bits() != 0 => DROPBLOCK_STATUS_GAMMA_VALUE,
+                    (5, _) => DROPBLOCK_STATUS_VALUE,
+                    (DROPBLOCK_GAMMA_RAW, 0) => DROPBLOCK_STATUS_GAMMA_VALUE,
+                    (DROPBLOCK_GAMMA_DEFAULT | DROPBLOCK_GAMMA_EXACT, 1) => {
+                        DROPBLOCK_STATUS_GAMMA_VALUE
+                    }
+                    (DROPBLOCK_GAMMA_RAW, _) if is_nan => DROPBLOCK_STATUS_GAMMA,
+                    _ if is_nan => DROPBLOCK_STATUS_GAMMA_SCALE,
+                    _ => DROPBLOCK_OK,
+                };
+                assert_eq!(status, expected, "{:?}", case.options.gamma);
+            }
+        }
     }
 }
 

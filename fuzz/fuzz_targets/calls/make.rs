@@ -65,6 +65,7 @@ pub(super) struct Plan {
     newer: u8,
     choices: [u8; 9],
     drop_prob: Probability,
+    has_gamma: u8,
     gamma: Probability,
     block: Block,
     shape_at: Place,
@@ -73,7 +74,6 @@ pub(super) struct Plan {
     channels: Number,
     samples: u8,
     layout: u8,
-    strides: Option<[Number; 5]>,
     result: Place,
 }
 
@@ -112,6 +112,7 @@ impl Start {
                 0,
             ],
             drop_prob: Probability::Part(self.drop_prob),
+            has_gamma: gamma % 2,
             gamma: Probability::Part(u16::MAX),
             block: Block { kind: 0, reserved: 0, fraction: Probability::Part(9), sizes: [size; 2] },
             shape_at: Place::behind(100),
@@ -119,8 +120,7 @@ impl Start {
             map: Map::Small(rank, [depth % 5, height % 9, width % 17]),
             channels: Number::Small(self.channels % 9),
             samples: self.samples,
-            layout: self.layout,
-            strides: None,
+            layout: self.layout % 2,
             result: Place::behind(200),
         }
     }
@@ -182,7 +182,8 @@ impl Caller {
         if status == Some(DROPBLOCK_OK) {
             // SAFETY: neither null nor misaligned, as it was not refused.
             assert_eq!(unsafe { result.read() }.cast(), memory_pointer);
-            self.adopt(plan.is_quick());
+            let shape = made_shape(plan);
+            self.adopt(&shape, plan.is_quick());
         }
         status
     }
@@ -287,48 +288,40 @@ fn made_options(plan: &Plan) -> dropblock_options {
         },
         preset: listed(preset, 6),
         mode: listed(mode, 2),
-        gamma: match listed(gamma, 5) {
-            DROPBLOCK_GAMMA_EXACT if !plan.is_quick() => DROPBLOCK_GAMMA_RAW,
-            gamma => gamma,
-        },
         region: listed(region, 3),
         alignment: listed(alignment, 3),
         sharing: listed(sharing, 5),
         scale: listed(scale, 7),
         fill: listed(fill, 3),
         backend: listed(backend, 5),
+        reserved: u32::from(plan.reserved == 8),
         drop_prob: plan.drop_prob.get(),
-        gamma_value: plan.gamma.get(),
+        gamma: made_gamma(plan, listed(gamma, 5)),
         block: plan.block.get(),
     }
+}
+
+/// A value where one is needed, as a rule.
+fn made_gamma(plan: &Plan, kind: dropblock_gamma_kind) -> dropblock_gamma {
+    let kind = match kind {
+        DROPBLOCK_GAMMA_EXACT if !plan.is_quick() => DROPBLOCK_GAMMA_RAW,
+        kind => kind,
+    };
+    let has_value = match (255 - plan.has_gamma, kind) {
+        (0..=9, _) => u32::from(255 - plan.has_gamma) % 3,
+        (_, DROPBLOCK_GAMMA_DEFAULT | DROPBLOCK_GAMMA_EXACT) => 0,
+        (_, DROPBLOCK_GAMMA_RAW) => 1,
+        _ => u32::from(plan.has_gamma % 2),
+    };
+    let value = if has_value > 0 || plan.has_gamma == 240 { plan.gamma.get() } else { 0.0 };
+    dropblock_gamma { kind, has_value, value }
 }
 
 fn made_shape(plan: &Plan) -> dropblock_shape {
     let (rank, [depth, height, width]) = plan.map.get();
     let (samples, channels) = (usize::from(plan.samples) % 9, plan.channels.get());
-    let mut shape = dropblock_shape {
-        rank,
-        reserved: u32::from(plan.reserved == 7),
-        samples,
-        channels,
-        depth,
-        height,
-        width,
-        strides: [0; 5],
-    };
-    let axes = if plan.layout % 2 == 0 { [4, 3, 2, 1, 0] } else { [1, 4, 3, 2, 0] };
-    let sizes = [samples, channels, depth, height, width];
-    let mut stride = 1_usize;
-    for axis in axes {
-        shape.strides[axis] = stride;
-        // Sometimes a gap.
-        let gap = usize::from(axis > 0 && usize::from(plan.layout) / 2 % 16 == axis);
-        stride = stride.wrapping_mul(sizes[axis].max(1).wrapping_add(gap));
-    }
-    if let Some(strides) = plan.strides {
-        shape.strides = strides.map(Number::get);
-    }
-    shape
+    let layout = listed(plan.layout, 2);
+    dropblock_shape { rank, layout, samples, channels, depth, height, width }
 }
 
 const _: () = assert!(DATA % 8 == 0);

@@ -1,6 +1,7 @@
 //! The caller: its memory, its plan, and what holds after each call.
 
 mod make;
+mod tensor;
 mod with_plan;
 mod without;
 
@@ -67,10 +68,12 @@ struct Caller {
     arena: Arena,
     /// The bytes of the plan, if there is one.
     plan: Option<Vec<u8>>,
-    extent: usize,
-    mask_len: usize,
+    elements: usize,
+    mask_words: usize,
     units: usize,
     groups: usize,
+    /// Of samples, channels, depth, height and width.
+    sizes: [usize; 5],
     errors: Box<Errors>,
     /// Whether the error of the call at hand is misaligned.
     bad_error: bool,
@@ -99,10 +102,11 @@ impl Default for Caller {
         Self {
             arena: Arena::default(),
             plan: None,
-            extent: 0,
-            mask_len: 0,
+            elements: 0,
+            mask_words: 0,
             units: 0,
             groups: 0,
+            sizes: [0; 5],
             errors: Box::new(Errors { before: CANARY, error: CLEAN, after: CANARY }),
             bad_error: false,
         }
@@ -149,18 +153,20 @@ impl Caller {
     }
 
     /// Takes over the plan that a call has made in the first slot.
-    fn adopt(&mut self, quick: bool) {
+    fn adopt(&mut self, shape: &dropblock_shape, quick: bool) {
         self.plan = Some(self.arena.bytes()[..size_of::<dropblock_plan>()].to_vec());
         let plan = self.arena.pointer(At(Some(0)));
         // SAFETY: a call has made a plan there.
-        (self.extent, self.mask_len, self.units, self.groups) = unsafe {
+        (self.elements, self.mask_words, self.units, self.groups) = unsafe {
             (
-                dropblock_plan_extent(plan),
-                dropblock_plan_mask_len(plan),
+                dropblock_plan_elements(plan),
+                dropblock_plan_mask_words(plan),
                 dropblock_plan_units(plan),
                 dropblock_plan_groups(plan),
             )
         };
+        let dropblock_shape { samples, channels, depth, height, width, .. } = *shape;
+        self.sizes = [samples, channels, depth, height, width];
         // SAFETY: the same.
         assert!((0.0..=1.0).contains(&unsafe { dropblock_plan_gamma(plan) }));
         if quick {
@@ -168,7 +174,7 @@ impl Caller {
             let dropped = unsafe { dropblock_plan_expected_dropped(plan) };
             assert!((0.0..=1.0).contains(&dropped));
         }
-        assert_eq!(self.mask_len, self.units.div_ceil(64));
+        assert_eq!(self.mask_words, self.units.div_ceil(64));
     }
 
     /// Where the plan of a call is, and whether it must be refused.

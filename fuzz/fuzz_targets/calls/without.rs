@@ -164,8 +164,11 @@ impl Caller {
         let [step, total] = [0, 1].map(|i| schedule.numbers[i].get() as u64);
         let mut bad = at.is_bad(1, size_of::<dropblock_schedule>(), 8) || result.is_bad(1, 8, 8);
         bad |= course > 5 || value.reserved != 0;
+        let step_bytes = size_of::<dropblock_step>();
         bad |= course == DROPBLOCK_COURSE_STEPS
-            && steps_at.is_bad(steps_len, size_of::<dropblock_step>(), 8);
+            && (steps_at.is_bad(steps_len, step_bytes, 8)
+                || steps_len > DROPBLOCK_SCHEDULE_MAX_STEPS as usize
+                || result.overlaps(8, steps_at, steps_len.saturating_mul(step_bytes)));
         self.arena.remember();
         let place = self.arena.pointer::<f64>(result);
         // SAFETY: pointers are null or into the arena; the length is true, or refused.

@@ -8,7 +8,7 @@
 
 use core::hint::black_box;
 
-use dropblock::{Dropped, Element, Key, Plan};
+use dropblock::{Drawn, DropCount, Element, Error, Key, Plan};
 
 #[cfg_attr(unix, link(name = "c"))]
 unsafe extern "C" {
@@ -22,25 +22,35 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 /// The hot functions for one element type.
-fn hot<T: Element>(plan: &Plan, key: Key, x: &[T], y: &mut [T], mask: &mut [u64]) -> bool {
-    let dropped = Dropped { count: black_box(1), of: black_box(2) };
-    plan.forward_in_place(key, y, Some(mask)).is_ok()
-        & plan.forward_in_place(key, y, None).is_ok()
-        & plan.forward(key, x, y, Some(mask)).is_ok()
-        & plan.backward(key, &dropped, x, y).is_ok()
-        & plan.backward_in_place(key, &dropped, y).is_ok()
-        & plan.mask(key, mask).is_ok()
-        & plan.apply(mask, &dropped, x, y).is_ok()
-        & plan.apply_in_place(mask, &dropped, y).is_ok()
+fn hot<T: Element>(
+    plan: &Plan,
+    key: Key,
+    x: &[T],
+    y: &mut [T],
+    words: &mut [u64],
+) -> Result<(), Error> {
+    let drawn =
+        Drawn::from(key).with_count(DropCount { dropped: black_box(1), total: black_box(2) });
+    plan.forward(key, x, &mut *y)?;
+    plan.forward_in_place(key, &mut *y)?;
+    plan.backward(drawn, x, &mut *y)?;
+    plan.backward_in_place(drawn, &mut *y)?;
+    plan.count(key)?;
+    let mask = plan.draw(key, words)?;
+    mask.forward(x, &mut *y)?;
+    mask.forward_in_place(&mut *y)?;
+    let mask = plan.mask_from(words)?;
+    mask.backward(x, &mut *y)?;
+    mask.backward_in_place(&mut *y)
 }
 
 /// The same on a tensor of `1`s.
 fn hot_on<T: Element>(plan: &Plan, key: Key) -> bool {
-    let mut mask = [0; 8];
+    let mut words = [0; 8];
     let (x, mut y) = ([T::ONE; 256], [T::ZERO; 256]);
     let len = black_box(256);
     let (Some(x), Some(y)) = (x.get(..len), y.get_mut(..len)) else { return false };
-    hot(plan, key, x, y, &mut mask)
+    hot(plan, key, x, y, &mut words).is_ok()
 }
 
 #[cfg_attr(unix, unsafe(export_name = "main"))]

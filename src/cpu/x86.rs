@@ -8,29 +8,23 @@
 use core::arch::x86_64::{__cpuid_count, _xgetbv};
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
+use super::X86;
 use crate::Backend;
 
 /// Proof of AVX2, BMI1, BMI2, LZCNT, POPCNT and F16C.
 #[derive(Clone, Copy, Debug)]
-pub struct Avx2(());
+pub(crate) struct Avx2(());
 
 /// Proof of AVX-512 F, BW, DQ, VL, VBMI, VBMI2 and VPOPCNTDQ besides.
 #[derive(Clone, Copy, Debug)]
-pub struct Avx512(());
+pub(crate) struct Avx512(());
 
 impl Avx512 {
     #[inline]
-    pub(crate) const fn avx2(self) -> Avx2 {
+    const fn avx2(self) -> Avx2 {
         let Self(()) = self;
         Avx2(())
     }
-}
-
-/// One of the two.
-#[derive(Clone, Copy, Debug)]
-pub enum X86 {
-    Avx2(Avx2),
-    Avx512(Avx512),
 }
 
 impl X86 {

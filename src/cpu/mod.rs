@@ -1,12 +1,14 @@
-//! The only dispatch: which implementation of the stages runs.
+//! What can run here: the backends, and tokens that prove their instructions.
 //!
 //! Each stage has one file per backend in its folder, with the same function names, and one
-//! `match` on [`Level`] in its `mod.rs`. A device is one more variant and one more file per stage.
+//! `match` on [`Level`] in its `mod.rs`.
 
 use core::fmt;
 
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use crate::x86::X86;
+#[cfg_attr(not(all(target_arch = "x86_64", target_feature = "sse2")), path = "absent.rs")]
+mod x86;
+
+pub(crate) use x86::{Avx2, Avx512};
 
 /// An implementation of the stages. All of them give the same bits.
 ///
@@ -31,16 +33,9 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// Every backend of this build, slowest first. [`available`](Self::available) leaves out
-    /// those that the processor lacks.
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    /// Every backend, slowest first. [`available`](Self::available) leaves out those that cannot
+    /// run here.
     pub const ALL: &'static [Self] = &[Self::Scalar, Self::Simd, Self::Avx2, Self::Avx512];
-
-    /// Every backend of this build, slowest first. [`available`](Self::available) leaves out
-    /// those that the processor lacks.
-    #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
-    pub const ALL: &'static [Self] =
-        if Vectors::of_build().is_some() { &[Self::Scalar, Self::Simd] } else { &[Self::Scalar] };
 
     /// Returns the backends that can run here, slowest first.
     #[inline]
@@ -102,29 +97,30 @@ impl Vectors {
             all(target_arch = "aarch64", target_feature = "neon")
         ))]
         return Some(Self::Known);
-        #[cfg(not(any(
-            target_feature = "sse2",
-            target_feature = "simd128",
-            all(target_arch = "aarch64", target_feature = "neon")
-        )))]
+        #[allow(unreachable_code, reason = "what is left where the build has no vectors")]
         None
     }
 }
 
-/// A backend that can run here: those with vectors carry the proof.
+/// Proof of the instructions of one of the x86-64 backends. On other processors it cannot exist.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum X86 {
+    Avx2(Avx2),
+    Avx512(Avx512),
+}
+
+/// What can run here: each variant is proof that its instructions are there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Level {
     Scalar,
     Simd(Vectors),
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     X86(X86),
 }
 
 impl Level {
-    /// The chosen one if it can run here, else the portable one; without a choice the fastest.
+    /// The chosen backend, without a choice the fastest. One that cannot run here gives another.
     #[inline]
     pub(crate) fn of(choice: Option<Backend>) -> Self {
-        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         if let Some(x86) = X86::detect(choice) {
             return Self::X86(x86);
         }
@@ -138,10 +134,25 @@ impl Level {
         match self {
             Self::Scalar => Backend::Scalar,
             Self::Simd(_) => Backend::Simd,
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             Self::X86(X86::Avx2(_)) => Backend::Avx2,
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             Self::X86(X86::Avx512(_)) => Backend::Avx512,
         }
     }
 }
+
+/// A call of what only x86-64 has. Where the token cannot exist there is nothing to call.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+macro_rules! on_x86 {
+    ($token:expr, $call:expr) => {
+        $call
+    };
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+macro_rules! on_x86 {
+    ($token:expr, $call:expr) => {
+        match $token {}
+    };
+}
+
+pub(crate) use on_x86;

@@ -8,6 +8,10 @@ use rand_xoshiro::rand_core::SeedableRng;
 /// The number of positions that share a generator.
 pub(crate) const SEGMENT: u32 = 4096;
 
+/// The version of the mask function. The bits for the same plan and key never change within a
+/// version; a checkpoint that must resume with the same masks stores it beside the key.
+pub const MASK_VERSION: u32 = 1;
+
 /// Names one mask among all that a training run draws.
 ///
 /// A mask is a pure function of the key and the plan: the forward pass, the backward pass,
@@ -16,39 +20,45 @@ pub(crate) const SEGMENT: u32 = 4096;
 /// ```
 /// use dropblock::Key;
 /// let seed = 2024;
-/// let key = Key::new(seed).step(17).layer(3);
+/// let key = Key::new(seed).with_step(17).with_layer(3);
 /// // The second half of a batch of 64, on another machine:
-/// let shard = key.first_sample(32);
+/// let shard = key.with_first_sample(32);
+/// assert_eq!(Key::from_words(shard.to_words()), shard);
 /// # assert_ne!(key, shard);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Key {
-    pub(crate) seed: u64,
-    pub(crate) step: u64,
-    pub(crate) layer: u64,
-    pub(crate) first_sample: u64,
+    /// The seed of the training run. Any is as good as any other.
+    pub seed: u64,
+    /// The training step: each draws new masks.
+    pub step: u64,
+    /// The layer: layers of the same shape draw different masks.
+    pub layer: u64,
+    /// The index in the whole batch of the tensor's first sample.
+    pub first_sample: u64,
 }
 
 impl Key {
-    /// A key for step 0, layer 0, first sample 0. Any seed is as good as any other.
+    /// A key for step 0, layer 0, first sample 0.
     #[inline]
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self { seed, step: 0, layer: 0, first_sample: 0 }
     }
 
-    /// Sets the training step, so that each step draws new masks.
+    /// Sets the training step.
     #[inline]
     #[must_use]
-    pub const fn step(mut self, step: u64) -> Self {
+    pub const fn with_step(mut self, step: u64) -> Self {
         self.step = step;
         self
     }
 
-    /// Sets the layer, so that layers of the same shape draw different masks.
+    /// Sets the layer.
     #[inline]
     #[must_use]
-    pub const fn layer(mut self, layer: u64) -> Self {
+    pub const fn with_layer(mut self, layer: u64) -> Self {
         self.layer = layer;
         self
     }
@@ -57,9 +67,23 @@ impl Key {
     /// split over calls, threads or machines. The shards' masks together are the whole mask.
     #[inline]
     #[must_use]
-    pub const fn first_sample(mut self, sample: u64) -> Self {
+    pub const fn with_first_sample(mut self, sample: u64) -> Self {
         self.first_sample = sample;
         self
+    }
+
+    /// Returns seed, step, layer and first sample, for a checkpoint.
+    #[inline]
+    #[must_use]
+    pub const fn to_words(self) -> [u64; 4] {
+        [self.seed, self.step, self.layer, self.first_sample]
+    }
+
+    /// The key of these words, as [`to_words`](Self::to_words) gives them.
+    #[inline]
+    #[must_use]
+    pub const fn from_words([seed, step, layer, first_sample]: [u64; 4]) -> Self {
+        Self { seed, step, layer, first_sample }
     }
 
     /// Hashes seed, step and layer to 128 bits.

@@ -4,23 +4,18 @@
 //! tensor. A block of 64 channels and 64 positions of bits is transposed, so that one word
 //! speaks of 64 neighbouring elements.
 
-use super::{BLOCK, Factors, Runs, Tensor};
-use crate::backend::Level;
+use super::{BLOCK, Runs, Scales, Tensor, apply, turn as turn_for};
+use crate::cpu::Level;
 use crate::{Element, bits};
 
 /// The blocks of channels that are turned before their elements are visited, so that a position
 /// is visited in one long run.
-pub(crate) const BLOCKS: usize = 4;
+pub(super) const BLOCKS: usize = 4;
 /// The most channels of one call.
-pub(crate) const CHANNELS: usize = BLOCKS * BLOCK;
+pub(super) const CHANNELS: usize = BLOCKS * BLOCK;
 
-/// The scales of a run of channels at a run of positions, in blocks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Across<'a, S> {
-    One(S),
-    Channels(&'a [[S; BLOCK]]),
-    Positions(&'a [[S; BLOCK]]),
-}
+/// The bits of 64 positions: a row of words for each, so that they lie as its channels do.
+pub(super) type Turned = [u64; BLOCKS * BLOCK];
 
 /// Applies one bit per unit to neighbouring channels at positions that are `step` apart.
 ///
@@ -28,53 +23,39 @@ pub(crate) enum Across<'a, S> {
 /// * `channels`: how many, [`CHANNELS`] at most.
 /// * `bits`: channel by channel; the bit of the first channel at the first position is `bit`,
 ///   that of the next channel lies `stride` bits further.
-pub(crate) fn apply_channels_last<T: Element>(
+/// * `scales`: of the channels, the same at each position, unless there are some `of_positions`.
+#[allow(clippy::too_many_arguments, reason = "three of them are two numbers each")]
+pub(super) fn apply_channels_last<T: Element>(
     elements: &mut Tensor<'_, T>,
     level: Level,
     channels: usize,
     (positions, step): (usize, usize),
     bits: &[u64],
     (bit, stride): (usize, usize),
-    scales: Across<'_, T::Scale>,
+    scales: Scales<'_, T::Scale>,
+    of_positions: Option<&[[T::Scale; BLOCK]]>,
 ) {
     for first in (0..positions).step_by(BLOCK) {
         let block = first..positions.min(first + BLOCK);
-        // One row of words for each position, so that they lie as its channels do.
         let mut turned = [0; BLOCKS * BLOCK];
-        turn_any(level, bits, (bit + first, stride), channels, &mut turned);
+        turn_for(level, bits, (bit + first, stride), channels, &mut turned);
         let mut elements = elements.from(block.start * step);
         let bit_step = row_words(channels) * bits::WORD_BITS;
         let runs = Runs { count: block.len(), len: channels, step, bit_step };
-        let factors = match scales {
-            Across::One(scale) => Factors::One(scale),
-            Across::Channels(scales) => Factors::Each(scales),
-            Across::Positions(scales) => {
-                // Another for each run.
-                let scales = scales.as_flattened().get(block).unwrap_or_default();
-                for (i, &scale) in scales.iter().enumerate() {
-                    let runs = Runs { count: 1, ..runs };
-                    let factors = Factors::One(scale);
-                    let mut elements = elements.from(i * step);
-                    elements.apply_runs(level, &turned, i * bit_step, runs, factors);
-                }
+        let Some(of_positions) = of_positions else {
+            apply(level, &mut elements, &turned, 0, runs, scales);
+            continue;
+        };
+        let of_positions = of_positions.as_flattened().get(block).unwrap_or_default();
+        for (i, &scale) in of_positions.iter().enumerate() {
+            if scale == T::Scale::ZERO {
+                elements.fill(i * step, (channels, 1), T::ZERO);
                 continue;
             }
-        };
-        elements.apply_runs(level, &turned, 0, runs, factors);
-    }
-}
-
-fn turn_any(
-    level: Level,
-    bits: &[u64],
-    first: (usize, usize),
-    channels: usize,
-    turned: &mut [u64; BLOCKS * BLOCK],
-) {
-    match level {
-        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-        Level::X86(x86) => super::x86::turn(x86, bits, first, channels, turned),
-        Level::Scalar | Level::Simd(_) => turn(bits, first, channels, turned),
+            let runs = Runs { count: 1, ..runs };
+            let mut elements = elements.from(i * step);
+            apply(level, &mut elements, &turned, i * bit_step, runs, Scales::One(scale));
+        }
     }
 }
 
@@ -90,7 +71,7 @@ pub(super) fn turn(
     bits: &[u64],
     (bit, stride): (usize, usize),
     channels: usize,
-    turned: &mut [u64; BLOCKS * BLOCK],
+    turned: &mut Turned,
 ) {
     for (i, start) in (0..channels).step_by(BLOCK).enumerate().take(BLOCKS) {
         let mut words = [0; BLOCK];

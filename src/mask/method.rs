@@ -1,14 +1,12 @@
 //! How a mask is made, decided once for a plan: none of it changes a bit.
 
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use super::tile::LARGE_CHUNK;
-use crate::backend::Level;
 use crate::bits::{Pattern, WORD_BITS};
 use crate::block::Blocks;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use crate::block::Region;
 use crate::center::{LANES, Locator};
-use crate::rng::SEGMENT;
+use crate::cpu::Level;
+use crate::key::SEGMENT;
 
 /// How whole planes are filled. The bits do not depend on it.
 ///
@@ -62,17 +60,13 @@ pub(crate) struct Recipe {
     pub(super) pattern: Option<Pattern<4>>,
     /// The same for more rows, where segments are drawn side by side and centres are not so dense
     /// that doubling is cheaper.
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     pub(super) long_pattern: Option<Pattern<12>>,
     /// Whether segments may be drawn side by side: [`lanes`].
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     pub(super) lanes: bool,
     /// From how many planes on tiles without a mask buffer are large: [`large_from`].
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     pub(super) large_from: usize,
     scalar: Method,
     simd: Method,
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     x86: Method,
 }
 
@@ -88,7 +82,6 @@ impl Recipe {
             None
         };
         let is_pattern = pattern.is_some();
-        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         let long_pattern = if !is_pattern
             && rows > 1
             && len > 0
@@ -108,15 +101,11 @@ impl Recipe {
             locator,
             tile_planes,
             pattern,
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             long_pattern,
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             lanes: lanes(blocks, &locator, planes),
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             large_from: large_from(blocks),
             scalar: Method::choose(blocks, is_pattern, gamma, (2300.0, 20.0)),
             simd: Method::choose(blocks, is_pattern, gamma, (2300.0, 8.0)),
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             x86: Method::choose(
                 blocks,
                 is_pattern,
@@ -130,7 +119,6 @@ impl Recipe {
         match level {
             Level::Scalar => self.scalar,
             Level::Simd(_) => self.simd,
-            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             Level::X86(_) => self.x86,
         }
     }
@@ -156,12 +144,10 @@ pub(super) const fn batch_planes(blocks: &Blocks) -> usize {
 }
 
 /// The least number of whole segments that repays lanes.
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 pub(super) const MIN_SEGMENTS: u64 = 4;
 
 /// Whether the units of so many planes take 32 bits and no division, and blocks lie inside their
 /// maps, not too far apart.
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 const fn lanes(blocks: &Blocks, locator: &Locator, planes: usize) -> bool {
     /// The most units to a position: more would scatter the blocks of a batch over more than 128 KiB
     /// of the mask.
@@ -175,7 +161,6 @@ const fn lanes(blocks: &Blocks, locator: &Locator, planes: usize) -> bool {
 }
 
 /// The planes that have enough positions for lanes, if a large chunk holds them.
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 const fn large_from(blocks: &Blocks) -> usize {
     const LEAST: u64 = (MIN_SEGMENTS + 1) * SEGMENT as u64;
     let units = blocks.units();
@@ -208,7 +193,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::mask::{Source, ignore};
+    use crate::mask::{Sampler, Source};
     use crate::{BlockSize, DropBlock, Gamma, Key, Shape};
 
     /// The measurement behind [`Method::choose`]: picoseconds a unit of each method, and of a long
@@ -251,23 +236,30 @@ mod tests {
             .and_then(|layer| layer.with_gamma(Gamma::Paper { scale: 1.0 }))
             .and_then(|layer| layer.with_backend(backend));
         let Ok(Ok(plan)) = layer.map(|layer| layer.plan(shape)) else { return };
-        let mut mask = vec![0; plan.mask_len()];
-        let Ok(Source { method, recipe, .. }) = plan.source(Key::new(1)) else { return };
-        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-        let (short, is_long) = (
-            Recipe { long_pattern: None, ..*recipe },
-            recipe.long_pattern.is_some() && matches!(plan.level(), Level::X86(_)),
-        );
-        #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
-        let (short, is_long) = (*recipe, false);
-        let candidates = [(Method::Blocks, &short), (Method::Runs, &short), (method, recipe)];
+        let mut mask = vec![0; plan.mask_words()];
+        let (recipe, level) = (plan.sampler.recipe, plan.level());
+        let (method, is_x86) = (recipe.method(level), matches!(level, Level::X86(_)));
+        let is_long = recipe.long_pattern.is_some() && is_x86;
+        let only = |method| Recipe {
+            long_pattern: None,
+            scalar: method,
+            simd: method,
+            x86: method,
+            ..recipe
+        };
+        let candidates = [only(Method::Blocks), only(Method::Runs), recipe];
+        let samplers = candidates.map(|recipe| {
+            let mut sampler: Sampler = plan.sampler;
+            sampler.recipe = recipe;
+            sampler
+        });
         let mut best = [u128::MAX; 3];
         for round in 0..9 {
-            for (best, (method, recipe)) in best.iter_mut().zip(candidates) {
-                let Ok(source) = plan.source(Key::new(1).step(round)) else { return };
-                let source = Source { method, recipe, ..source };
+            for (best, sampler) in best.iter_mut().zip(&samplers) {
+                let Ok(source) = plan.source(Key::new(1).with_step(round)) else { return };
+                let source = Source { sampler, ..source };
                 let start = Instant::now();
-                source.fill(planes, &mut mask, ignore);
+                source.fill(planes, &mut mask);
                 *best = start.elapsed().as_nanos().min(*best);
             }
         }

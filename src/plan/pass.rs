@@ -1,0 +1,369 @@
+//! Passes: with a mask that is at hand, and without a buffer.
+//!
+//! Without a buffer the mask is generated in a small chunk on the stack, a tile at a time: once
+//! where the scale is known beforehand or follows from the tile itself, twice where it follows from
+//! more.
+
+use core::ops::Range;
+
+use super::Plan;
+use super::geometry::{Geometry, Rows};
+#[cfg(feature = "rayon")]
+use super::parallel::Threads;
+use super::scale::Rule;
+use crate::apply::{Tensor, Units, Walk};
+use crate::mask::Source;
+use crate::noise::Noise;
+use crate::tensor::Operands;
+use crate::{Drawn, DropCount, Element, Error, Fill, Key, Scale, View, ViewMut};
+
+/// Everything that a pass has to know but the elements: what a shard of a batch changes.
+#[derive(Clone, Copy)]
+pub(super) struct Pass<'p> {
+    pub(super) geometry: &'p Geometry,
+    pub(super) rows: Rows,
+    pub(super) source: Source<'p>,
+    pub(super) rule: Rule,
+    /// What is drawn for dropped units, and the number of the first unit of all.
+    pub(super) noise: Option<(Noise, u64)>,
+    /// Whether nothing is dropped and nothing scaled.
+    pub(super) copies: bool,
+    /// How the work is cut, if it is.
+    #[cfg(feature = "rayon")]
+    pub(super) threads: Option<Threads>,
+}
+
+impl Plan {
+    /// Forward pass from `x` to `y` without a mask buffer.
+    ///
+    /// * `drawn`: a [`Key`], or what [`count`](Self::count) returned for it.
+    /// * `x`, `y`: tensors of the plan's shape, see [`View`]. Every unit of `y` is written.
+    ///
+    /// It takes 2 KiB of stack for tiles of the mask (34 KiB with AVX2 or AVX-512). With
+    /// [`Scale::PerTensor`] and a bare key the mask is drawn twice, unless it fits in there.
+    ///
+    /// Dropped units become 0, or noise with [`Fill::Noise`]. Where nothing is dropped and nothing
+    /// scaled (drop probability 0, out of training) `x` is copied bit for bit. Where the scale is 0
+    /// every unit becomes +0.0.
+    ///
+    /// Returns what the backward pass needs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use dropblock::{DropBlock, Key, Shape};
+    ///
+    /// let plan = DropBlock::new(3, 0.2)?.plan(Shape::nchw(2, 4, 10, 10))?;
+    /// let x = [1.0_f32; 800];
+    /// let mut y = [0.0; 800];
+    /// let drawn = plan.forward(Key::new(1), &x, &mut y)?;
+    /// let zeros = y.iter().filter(|&&y| y == 0.0).count();
+    /// assert_eq!(drawn.count().map(|count| count.dropped), Some(zeros as u64));
+    /// # Ok::<(), dropblock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`], [`Error::View`], [`Error::Stride`] and [`Error::TooLarge`] for tensors
+    /// that do not fit, [`Error::FirstSample`]; [`Error::Count`] and [`Error::Scale`] for a count
+    /// that the mask cannot have.
+    #[inline]
+    pub fn forward<'t, T: Element>(
+        &self,
+        drawn: impl Into<Drawn>,
+        x: impl Into<View<'t, T>>,
+        y: impl Into<ViewMut<'t, T>>,
+    ) -> Result<Drawn, Error> {
+        let operands = Operands::pair(&self.geometry, self.level(), x.into(), y.into())?;
+        self.run(drawn.into(), operands, true)
+    }
+
+    /// Forward pass in place without a mask buffer. See [`forward`](Self::forward).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`forward`](Self::forward), and [`Error::Uninit`].
+    #[inline]
+    pub fn forward_in_place<'t, T: Element + 't>(
+        &self,
+        drawn: impl Into<Drawn>,
+        x: impl Into<ViewMut<'t, T>>,
+    ) -> Result<Drawn, Error> {
+        self.run(drawn.into(), Operands::in_place(&self.geometry, x.into())?, true)
+    }
+
+    /// Backward pass from the gradient of `y` to that of `x` without a mask buffer: the same mask
+    /// and scale, drawn anew. Nothing has to be kept from the forward pass but what it returned.
+    ///
+    /// * `drawn`: what the forward pass returned. A bare [`Key`] will do; then the mask is drawn
+    ///   once more where the scale follows from its count.
+    /// * `dy`, `dx`: tensors of the plan's shape, see [`View`].
+    ///
+    /// With the mask still at hand, [`Mask::backward`](crate::Mask::backward) does the same without
+    /// drawing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`forward`](Self::forward).
+    #[inline]
+    pub fn backward<'t, T: Element>(
+        &self,
+        drawn: impl Into<Drawn>,
+        dy: impl Into<View<'t, T>>,
+        dx: impl Into<ViewMut<'t, T>>,
+    ) -> Result<(), Error> {
+        let operands = Operands::pair(&self.geometry, self.level(), dy.into(), dx.into())?;
+        self.run(drawn.into(), operands, false).map(|_| ())
+    }
+
+    /// Backward pass in place without a mask buffer. See [`backward`](Self::backward).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`forward_in_place`](Self::forward_in_place).
+    #[inline]
+    pub fn backward_in_place<'t, T: Element + 't>(
+        &self,
+        drawn: impl Into<Drawn>,
+        dy: impl Into<ViewMut<'t, T>>,
+    ) -> Result<(), Error> {
+        self.run(drawn.into(), Operands::in_place(&self.geometry, dy.into())?, false).map(|_| ())
+    }
+
+    /// Counts the mask of a key without a buffer, before the first pass: for a shard of a batch,
+    /// whose scale follows from the sum over all shards, or for a kernel of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FirstSample`].
+    pub fn count(&self, key: Key) -> Result<Drawn, Error> {
+        let source = self.source(key)?;
+        let dropped = if self.drops_nothing() { 0 } else { self.count_source(&source) };
+        Ok(Drawn::from(key).with_count(self.count_of(dropped)))
+    }
+
+    fn count_source(&self, source: &Source<'_>) -> u64 {
+        let planes = self.geometry.mask_planes();
+        #[cfg(feature = "rayon")]
+        if let Some(threads) = self.threads_for(self.units()) {
+            return threads.count(source, planes);
+        }
+        source.count(0..planes)
+    }
+
+    /// What a pass has to know. A backward pass does not know noise.
+    #[inline]
+    pub(super) fn pass(&self, key: Key, rows: Rows, forward: bool) -> Result<Pass<'_>, Error> {
+        let source = self.source(key)?;
+        let noise = (forward && self.layer.fill == Fill::Noise).then(|| {
+            // Numbers wrap past 2^64 units, as no tensor has them all.
+            let per_sample = (self.geometry.channels * self.geometry.plane) as u64;
+            (Noise::new(&key.streams()), key.first_sample.wrapping_mul(per_sample))
+        });
+        Ok(Pass {
+            geometry: &self.geometry,
+            rows,
+            source,
+            rule: self.rule,
+            noise,
+            copies: false,
+            #[cfg(feature = "rayon")]
+            threads: self.threads_for(self.elements()),
+        })
+    }
+
+    /// Refuses what has a count that no mask of the plan has, alone or together with others.
+    pub(crate) fn checked(&self, drawn: Drawn) -> Result<Drawn, Error> {
+        if let Some(given) = drawn.count() {
+            let own = self.count_of(0);
+            if given.dropped > given.total || given.total < own.total {
+                return Err(Error::Count { own, given });
+            }
+            self.check_total(given)?;
+        }
+        Ok(drawn)
+    }
+
+    /// Refuses a count unless what it adds to the mask's own is a count.
+    pub(super) fn check_count(&self, own: DropCount, given: DropCount) -> Result<(), Error> {
+        let others = given.dropped.checked_sub(own.dropped).zip(given.total.checked_sub(own.total));
+        if others.is_none_or(|(dropped, total)| dropped > total) {
+            return Err(Error::Count { own, given });
+        }
+        self.check_total(given)
+    }
+
+    /// Refuses a count of more than the mask for scales that follow from the mask alone.
+    fn check_total(&self, given: DropCount) -> Result<(), Error> {
+        let needed = self.units() as u64;
+        if given.total > needed && matches!(self.layer.scale, Scale::PerSample | Scale::PerMap) {
+            return Err(Error::Scale { needed, given: given.total });
+        }
+        Ok(())
+    }
+
+    /// A pass without a buffer.
+    #[inline]
+    fn run<T: Element>(
+        &self,
+        drawn: Drawn,
+        operands: Operands<'_, T>,
+        forward: bool,
+    ) -> Result<Drawn, Error> {
+        let drawn = self.checked(drawn)?;
+        let pass = self.pass(drawn.key(), operands.rows(), forward)?;
+        let mut tensor = operands.ready();
+        let dropped = if self.drops_nothing() {
+            let scale = pass.scale::<T>(drawn.count().unwrap_or(self.count_of(0)));
+            pass.without_drops(&mut tensor, scale.unwrap_or(T::Scale::ONE));
+            0
+        } else {
+            pass.without_mask(tensor, drawn.count())
+        };
+        let count = drawn.count().unwrap_or(self.count_of(dropped));
+        Ok(drawn.with_count(count))
+    }
+}
+
+impl Pass<'_> {
+    /// The walk over units whose mask is at hand, from unit `first` on.
+    pub(super) fn walk<'w>(&'w self, bits: &'w [u64], first: usize) -> Walk<'w> {
+        Walk {
+            geometry: self.geometry,
+            rows: &self.rows,
+            sampler: self.source.sampler,
+            rule: self.rule,
+            level: self.source.level,
+            bits,
+            first,
+        }
+    }
+
+    /// The scale if it is one for all; `count` is that of the whole mask.
+    pub(super) fn scale<T: Element>(&self, count: DropCount) -> Option<T::Scale> {
+        match self.rule {
+            Rule::Counted if self.geometry.group_planes < self.geometry.mask_planes() => None,
+            rule => rule.scale::<T>(count),
+        }
+    }
+
+    /// A pass with a mask that is at hand.
+    pub(super) fn with_mask<T: Element>(
+        &self,
+        tensor: &mut Tensor<'_, T>,
+        words: &[u64],
+        scale: Option<T::Scale>,
+    ) {
+        if self.copies {
+            return self.without_drops(tensor, T::Scale::ONE);
+        }
+        #[cfg(feature = "rayon")]
+        if let Some(threads) = self.threads {
+            return threads.apply(self, tensor, words, scale);
+        }
+        let units = 0..self.geometry.units();
+        self.walk(words, 0).apply(tensor, units.clone(), scale);
+        self.fill_noise(tensor, words, units);
+    }
+
+    /// A pass without a buffer. `known` is the count of the whole mask. Returns how many units are
+    /// dropped.
+    fn without_mask<T: Element>(&self, mut tensor: Tensor<'_, T>, known: Option<DropCount>) -> u64 {
+        #[cfg(feature = "rayon")]
+        if let Some(threads) = self.threads {
+            return threads.run(self, tensor, known);
+        }
+        self.run_in_tiles(&mut tensor, known)
+    }
+
+    /// Stage 3 for the units in the range, whose mask is `bits`. Where the scale is not known it is
+    /// that of the rule.
+    pub(super) fn apply<T: Element>(
+        &self,
+        tensor: &mut Tensor<'_, T>,
+        bits: &[u64],
+        units: Range<usize>,
+        scale: Option<T::Scale>,
+    ) {
+        self.walk(bits, units.start).apply(tensor, units.clone(), scale);
+        self.fill_noise(tensor, bits, units);
+    }
+
+    /// Writes noise to dropped units, if there is any.
+    fn fill_noise<T: Element>(
+        &self,
+        tensor: &mut Tensor<'_, T>,
+        bits: &[u64],
+        units: Range<usize>,
+    ) {
+        let Some((noise, first)) = &self.noise else { return };
+        self.walk(bits, units.start).for_each_run(Units::Dropped, units, |run| {
+            let index = first.wrapping_add(run.index as u64);
+            for i in 0..run.len {
+                let deviate = noise.deviate(index.wrapping_add(i as u64));
+                let element = run.element.wrapping_add_signed(i as isize * run.step);
+                tensor.fill(element, (1, 1), T::from_deviate(deviate));
+            }
+        });
+    }
+
+    /// A pass where nothing is dropped: every element is scaled, or left as it is.
+    pub(super) fn without_drops<T: Element>(&self, tensor: &mut Tensor<'_, T>, scale: T::Scale) {
+        let (walk, units) = (self.walk(&[], 0), 0..self.geometry.units());
+        if scale != T::Scale::ONE {
+            // Without bits nothing is dropped.
+            return walk.apply(tensor, units, Some(scale));
+        }
+        walk.for_each_run(Units::All, units, |run| tensor.keep(run.element, (run.len, run.step)));
+    }
+
+    /// Draws the mask in tiles on the stack and applies it. `known` is the count of the whole mask.
+    /// Returns how many units are dropped.
+    pub(super) fn run_in_tiles<T: Element>(
+        &self,
+        tensor: &mut Tensor<'_, T>,
+        known: Option<DropCount>,
+    ) -> u64 {
+        let geometry = self.geometry;
+        let (planes, group) = (geometry.mask_planes(), geometry.group_planes);
+        let together = self.planes_together();
+        // Where a tile holds whole groups, scales follow from it.
+        let is_own = geometry.group_units() <= self.source.tile_units(planes);
+        let (scale, tile) = match (self.rule, known) {
+            (Rule::Counted, Some(count)) if group == planes => {
+                (self.rule.scale::<T>(count), together)
+            }
+            (Rule::Counted, _) if is_own => (None, group.max(together)),
+            (Rule::Counted, _) => return self.run_group_by_group(tensor),
+            (rule, _) => (rule.scale::<T>(DropCount::default()), together),
+        };
+        self.source.for_each_tile(0..planes, tile, |units, bits| {
+            self.apply(tensor, bits, units, scale);
+        })
+    }
+
+    /// Counts each group before it is applied.
+    fn run_group_by_group<T: Element>(&self, tensor: &mut Tensor<'_, T>) -> u64 {
+        let (group, mut total) = (self.geometry.group_planes.max(1), 0);
+        for first in (0..self.geometry.mask_planes()).step_by(group) {
+            let planes = first..first + group;
+            let dropped = self.source.count(planes.clone());
+            let count = DropCount { dropped, total: self.geometry.group_units() as u64 };
+            let scale = self.rule.scale::<T>(count);
+            self.source.for_each_tile(planes, self.planes_together(), |units, bits| {
+                self.apply(tensor, bits, units, scale);
+            });
+            total += dropped;
+        }
+        total
+    }
+
+    /// How many planes are best worked on together: channels that lie side by side.
+    pub(super) fn planes_together(&self) -> usize {
+        if self.rows.channels_adjacent(self.geometry.channels) {
+            self.geometry.mask_channels.max(1)
+        } else {
+            1
+        }
+    }
+}
