@@ -1,6 +1,4 @@
-//! Sizes: no options that cost out of proportion, the smallest maps one by one, and the largest.
-
-use std::time::Instant;
+//! Sizes: the smallest maps one by one, and the largest.
 
 #[cfg(feature = "half")]
 use dropblock::half;
@@ -10,103 +8,6 @@ use dropblock::{
 };
 
 use crate::case::{Case, bits_of, count, draw, pack, tensor};
-
-/// How many times as long as its units and centres take in common cases an operation may take.
-/// What was measured is below 6 with a mask buffer and below 25 without one; the rest is for
-/// busy machines.
-const FACTOR: f64 = 60.0;
-
-/// The block sizes whose costs are looked at.
-const BLOCKS: [usize; 8] = [1, 2, 3, 7, 31, 101, 255, 511];
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Operation {
-    Mask,
-    Forward,
-    ForwardWithoutMask,
-}
-
-impl Operation {
-    const ALL: [Self; 3] = [Self::Mask, Self::Forward, Self::ForwardWithoutMask];
-
-    /// Nanoseconds per unit on one map: the least of some tries, or the first that is enough.
-    fn cost(self, layer: &DropBlock, map: Map, enough: f64) -> Result<f64, Error> {
-        let plan = layer.plan(Shape::new(1, 1, map, Layout::ChannelsFirst))?;
-        let (mut x, mut mask) = (vec![1.0_f32; plan.len()], vec![0; plan.mask_len()]);
-        let mut least = f64::INFINITY;
-        for step in 0..3 {
-            let key = Key::new(5).step(step);
-            let start = Instant::now();
-            match self {
-                Self::Mask => plan.mask(key, &mut mask)?,
-                Self::Forward => plan.forward_in_place(key, &mut x, Some(&mut mask))?,
-                Self::ForwardWithoutMask => plan.forward_in_place(key, &mut x, None)?,
-            };
-            least = least.min(start.elapsed().as_secs_f64() * 1e9 / plan.units() as f64);
-            if least <= enough {
-                break;
-            }
-        }
-        Ok(least)
-    }
-}
-
-/// Costs are at most `FACTOR` (units u + centres c), where u is the time of a unit with block size
-/// 7 and drop probability .1, and c that of a centre where every unit is one.
-#[test]
-fn no_options_cost_out_of_proportion() -> Result<(), Error> {
-    for backend in Backend::available() {
-        let dense = DropBlock::new(1, 0.1)?.with_gamma(Gamma::Raw(1.0))?.with_backend(backend)?;
-        let common = DropBlock::new(7, 0.1)?.with_backend(backend)?;
-        for operation in Operation::ALL {
-            let unit = operation.cost(&common, Map::hw(512, 512), 0.0)?;
-            let center = operation.cost(&dense, Map::hw(512, 512), 0.0)?;
-            for map in [
-                Map::hw(512, 512),
-                Map::l(200_000),
-                Map::hw(200_000, 1),
-                Map::hw(4096, 64),
-                Map::dhw(16, 64, 64),
-            ] {
-                check_costs(backend, operation, map, |layer| {
-                    let shape = Shape::new(1, 1, map, Layout::ChannelsFirst);
-                    Ok(FACTOR * (unit + layer.plan(shape)?.gamma() * center))
-                })?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn check_costs(
-    backend: Backend,
-    operation: Operation,
-    map: Map,
-    limit: impl Fn(&DropBlock) -> Result<f64, Error>,
-) -> Result<(), Error> {
-    let probs = [0.001, 0.1, 0.5, 0.9, 0.99, 1.0].map(|p| (p, Gamma::Paper { scale: 1.0 }));
-    let raw = [0.5, 1.0].map(|gamma| (0.1, Gamma::Raw(gamma)));
-    for block in BLOCKS {
-        for (p, gamma) in probs.into_iter().chain(raw) {
-            for region in [Region::Valid, Region::Full] {
-                for alignment in [Alignment::Before, Alignment::After] {
-                    let layer = DropBlock::new(block, p)?
-                        .with_gamma(gamma)?
-                        .with_region(region)
-                        .with_alignment(alignment)
-                        .with_backend(backend)?;
-                    let limit = limit(&layer)?;
-                    let cost = operation.cost(&layer, map, limit)?;
-                    assert!(
-                        cost <= limit,
-                        "{operation:?} takes {cost} ns a unit, more than {limit}: {map:?} {layer:?}"
-                    );
-                }
-            }
-        }
-    }
-    Ok(())
-}
 
 /// Maps of 1 x 1 to 7 x 7 units with blocks of 1 to 7, for each sharing and scale, one or two
 /// samples and channels within a word and past it. Region, alignment, layout, gamma and key take
