@@ -9,7 +9,7 @@
 #![allow(non_camel_case_types, reason = "names of C")]
 #![cfg_attr(
     not(test),
-    deny(
+    warn(
         clippy::std_instead_of_core,
         clippy::std_instead_of_alloc,
         clippy::alloc_instead_of_core,

@@ -1,8 +1,6 @@
 //! Abuse by sizes and options: at the limits of their types, axes of size 0, strides by chance. There is
 //! a typed error or the right answer.
 
-use std::time::{Duration, Instant};
-
 use dropblock::{
     Alignment, Backend, BlockSize, Buffer, Dilation, Drawn, DropBlock, DropCount, Error, Gamma,
     Key, Layout, Map, Plan, Region, Scale, Schedule, Shape, Sharing, View, ViewMut, reference,
@@ -12,6 +10,9 @@ use rand_xoshiro::rand_core::SeedableRng as _;
 
 use crate::case::{Case, Place};
 use crate::suite::check;
+
+/// The most elements of a tensor or a map.
+const MOST: usize = if usize::BITS < 64 { usize::MAX / 2 } else { 1 << (usize::BITS - 5) };
 
 /// Numbers at which something overflows if it is not checked.
 const LIMITS: [usize; 22] = [
@@ -26,15 +27,15 @@ const LIMITS: [usize; 22] = [
     (1 << 31) - 1,
     1 << 31,
     (1 << 31) + 1,
-    (1 << 32) - 1,
-    1 << 32,
-    (1 << 32) + 1,
-    1 << 58,
-    (1 << 59) - 1,
-    1 << 59,
-    (1 << 59) + 1,
-    (1 << 63) - 1,
-    1 << 63,
+    (1 << (usize::BITS / 2)) - 1,
+    1 << (usize::BITS / 2),
+    (1 << (usize::BITS / 2)) + 1,
+    MOST / 2,
+    MOST - 1,
+    MOST,
+    MOST + 1,
+    usize::MAX / 2,
+    usize::MAX / 2 + 1,
     usize::MAX - 1,
     usize::MAX,
 ];
@@ -163,17 +164,19 @@ fn masks_of_tensors_that_no_memory_holds() -> Result<(), Error> {
     for backend in Backend::available() {
         let layer = DropBlock::new(3, 0.3)?.with_sharing(Sharing::OverAll).with_backend(backend)?;
         let small = layer.plan(Shape::nchw(1, 1, 9, 10))?;
-        let huge = layer.plan(Shape::nchw(1 << 30, 1 << 22, 9, 10))?;
+        let (samples, channels) = if usize::BITS < 64 { (1 << 20, 16) } else { (1 << 30, 1 << 22) };
+        let huge = layer.plan(Shape::nchw(samples, channels, 9, 10))?;
         let (mut words, mut same) = ([0; 2], [0; 2]);
         let key = Key::from_words([u64::MAX; 4]);
         let mask = huge.draw(key, &mut words)?;
         assert_eq!(mask.drawn(), small.draw(key, &mut same)?.drawn());
         assert_eq!(mask.dropped_words(), same);
         assert_eq!((huge.count(key)?, huge.units()), (small.count(key)?, 90));
-        let map = mask.map((1 << 30) - 1, (1 << 22) - 1)?;
+        let map = mask.map(samples - 1, channels - 1)?;
         assert!(map.keep().runs().eq(small.mask_from(&same)?.map(0, 0)?.keep().runs()));
         assert_eq!((map.keep().len(), map.elements().end), (90, huge.elements()));
-        assert_eq!(mask.maps()?.nth(1 << 20).map(|map| map.channel()), Some(1 << 20));
+        let (map, channel) = (channels + channels / 2, channels / 2);
+        assert_eq!(mask.maps()?.nth(map).map(|map| map.channel()), Some(channel));
     }
     Ok(())
 }
@@ -301,18 +304,16 @@ fn exact_gamma_of_an_empty_map_is_the_drop_probability() -> Result<(), Error> {
 }
 
 /// Found by the test above, which took its time: a plan for rows without a length counted them all.
+/// It would do that here for hours.
 #[test]
 fn plans_of_empty_maps_take_no_time() -> Result<(), Error> {
-    let start = Instant::now();
-    for _ in 0..100 {
-        for map in [Map::hw(1 << 31, 0), Map::dhw(1, 1 << 31, 0), Map::dhw(0, 1 << 31, 2)] {
+    for _ in 0..10_000 {
+        for map in [Map::hw(1 << 30, 0), Map::dhw(1, 1 << 30, 0), Map::dhw(0, 1 << 29, 2)] {
             let layer = DropBlock::new(1 << 31, 0.1)?;
             let plan = layer.plan(Shape::new(1, 1, map, Layout::ChannelsFirst))?;
             assert_eq!(plan.elements(), 0);
         }
     }
-    // Some milliseconds, where 200 times 2^31 rows took minutes.
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     Ok(())
 }
 
@@ -366,7 +367,7 @@ fn strides_never_overlap() -> Result<(), Error> {
 #[test]
 fn dilations_at_the_limits() -> Result<(), Error> {
     for backend in Backend::available() {
-        for size in [2, 3, 63, 64, 65, 1 << 31, 1 << 32, usize::MAX - 1, usize::MAX] {
+        for size in [2, 3, 63, 64, 65, 1 << 31, (1 << 31) + 1, usize::MAX - 1, usize::MAX] {
             for map in [Map::l(70), Map::hw(7, 10), Map::dhw(2, 5, 7)] {
                 for alignment in [Alignment::Before, Alignment::After] {
                     let dilation = Dilation::aligned(map, BlockSize::uniform(size), alignment)?;
@@ -384,14 +385,14 @@ fn dilations_at_the_limits() -> Result<(), Error> {
             }
         }
     }
-    let wide = Dilation::new(Map::l(1 << 59), BlockSize::uniform(usize::MAX))?;
+    let wide = Dilation::new(Map::l(MOST), BlockSize::uniform(usize::MAX))?;
     assert!(matches!(wide.words(usize::MAX), Err(Error::TooLarge { .. })));
     assert!(matches!(wide.dilate_bits_in_place(64, &mut [1]), Err(Error::TooLarge { .. })));
     assert!(matches!(wide.dilate_bits_in_place(1, &mut [1]), Err(Error::Length { .. })));
     assert_eq!(wide.dilate_bits_in_place(0, &mut [1]), Ok(()));
     assert!(matches!(wide.dilate_in_place(&mut [1]), Err(Error::Length { .. })));
     assert!(matches!(
-        Dilation::new(Map::l((1 << 59) + 1), BlockSize::uniform(3)),
+        Dilation::new(Map::l(MOST + 1), BlockSize::uniform(3)),
         Err(Error::TooLarge { .. })
     ));
     Ok(())
