@@ -31,6 +31,7 @@ mod error;
 mod fill;
 mod gamma;
 mod gap;
+mod grey;
 mod mask;
 mod noise;
 mod noise_table;
@@ -51,11 +52,11 @@ mod x86;
 pub use backend::Backend;
 pub use block::{Alignment, BlockSize, Region};
 pub use count::Dropped;
-pub use dilate::Dilation;
 pub use drop_block::{DropBlock, Fill, Scale, Sharing};
 pub use element::Element;
 pub use error::{Buffer, Error};
 pub use gamma::Gamma;
+pub use grey::Dilation;
 #[cfg(feature = "half")]
 pub use half;
 #[cfg(feature = "rayon")]

@@ -7,7 +7,7 @@ use crate::bits;
 use crate::block::Blocks;
 use crate::center::{Locator, next};
 use crate::count::count;
-use crate::dilate::Dilation;
+use crate::dilate::{ALL, Reach};
 use crate::element::arithmetic::Ratio;
 use crate::error::Buffer;
 use crate::gamma::{self, Gamma};
@@ -248,8 +248,9 @@ impl Plan {
     pub fn dilate(&self, mask: &mut [u64]) -> Result<(), Error> {
         let mask = self.mask_mut(mask)?;
         let (map, before, after) = (self.blocks.map, self.blocks.before, self.blocks.after);
-        Dilation::from_reach(map, before, after, self.options.backend)
-            .dilate_bits_in_place(self.mask_planes(), mask)
+        let reach = Reach { map, before, after };
+        reach.spread_bits(Level::of(self.options.backend), mask, self.units(), &ALL);
+        Ok(())
     }
 
     /// Writes the mask: stages 1 and 2. Returns how many units are dropped.

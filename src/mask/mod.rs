@@ -10,7 +10,7 @@ use crate::bits;
 use crate::block::{Blocks, Region};
 use crate::center::{Cell, Locator, Walker};
 use crate::count::count;
-use crate::dilate::{Dilation, spread_bits_up};
+use crate::dilate::{LEADING, Reach, spread_bits_up};
 use crate::gap::Table;
 use crate::rng::{SEGMENT, Streams};
 
@@ -201,14 +201,13 @@ impl<'a> Source<'a> {
     ) {
         let Blocks { before, after, map, .. } = *self.blocks;
         let len = planes.len() * self.plane_bits();
-        let dilation = Dilation::from_reach(map, before, after, Some(self.level.backend()));
         let [_, height, width] = map;
         self.for_each_center(walker, planes, |Cell { plane, at: [d, h, w] }| {
             let row = ((plane * map[0] + d) * height + h) * width;
             let start = w.saturating_sub(before[2]);
             bits::set(words, row + start, width.min(w + after[2] + 1) - start);
         });
-        dilation.spread_bit_cols(words, len);
+        Reach { map, before, after }.spread_bits(self.level, words, len, &LEADING);
     }
 
     /// Fills a window of one plane, block by block: a plane that does not fit in the chunk.
