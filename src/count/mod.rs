@@ -1,13 +1,16 @@
 //! Counting the dropped units of a mask, and the scale that follows from the count.
+//!
+//! Sums of `count_ones` for all backends: compilers make POPCNT or VPOPCNTDQ of it where they may.
+//! Adders of vectors (Harley and Seal) for the portable one saved at most 0.4 % of the instructions of a
+//! pass.
 
 use core::ops::Range;
 
 use crate::Element;
 use crate::backend::Level;
+use crate::bits::{Span, word};
 use crate::element::arithmetic::Ratio;
 
-mod scalar;
-mod simd;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
 
@@ -15,11 +18,19 @@ mod x86;
 #[inline]
 pub(crate) fn count(level: Level, bits: &[u64], range: Range<usize>) -> u64 {
     match level {
-        Level::Scalar => scalar::count(bits, range),
-        Level::Simd(_) => simd::count(bits, range),
+        Level::Scalar | Level::Simd(_) => sum(bits, range),
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         Level::X86(x86) => x86::count(x86, bits, range),
     }
+}
+
+#[inline]
+fn sum(bits: &[u64], range: Range<usize>) -> u64 {
+    let span = Span::new(range.start, range.end);
+    let edges = [span.head, span.tail].into_iter().flatten();
+    let edges = edges.map(|(index, mask)| word(bits, index) & mask);
+    let whole = bits.get(span.whole).unwrap_or_default();
+    edges.chain(whole.iter().copied()).map(|word| u64::from(word.count_ones())).sum()
 }
 
 /// How many units of a mask, or of one of its scale groups, are dropped.
