@@ -30,6 +30,7 @@ mod element;
 mod error;
 mod gamma;
 mod gap;
+mod grey;
 #[cfg(all(test, target_arch = "x86_64", not(miri)))]
 mod hops;
 mod keep;
@@ -46,12 +47,12 @@ mod tensor;
 
 pub use block::{Alignment, BlockSize, Region};
 pub use cpu::Backend;
-pub use dilate::Dilation;
 pub use drawn::{Drawn, DropCount};
 pub use drop_block::{DropBlock, Fill, Scale, Sharing};
 pub use element::Element;
 pub use error::{Buffer, Error};
 pub use gamma::Gamma;
+pub use grey::Dilation;
 #[cfg(feature = "half")]
 pub use half;
 pub use keep::{Keep, KeepRuns, MapPart};

@@ -170,7 +170,8 @@ fn dilations() -> Result<(), Error> {
             let result = count_allocations(|| {
                 let dilation = Dilation::new(map, BlockSize::uniform(3))?;
                 dilation.with_backend(backend)?.dilate_in_place(&mut bytes)?;
-                let dilation = Dilation::aligned(map, BlockSize::uniform(8), Alignment::After)?;
+                let dilation =
+                    Dilation::new(map, BlockSize::uniform(8))?.with_alignment(Alignment::After);
                 let dilation = dilation.with_backend(backend)?;
                 dilation.dilate(&source, &mut bytes)?;
                 dilation.dilate_rows_in_place(&mut bytes)?;

@@ -31,7 +31,7 @@ fn dilation(
     let dilation = caller.copy(dilation, DROPBLOCK_ARGUMENT_DILATION)?;
     let map = map(dilation.rank, [dilation.depth, dilation.height, dilation.width])?;
     let alignment = alignment(dilation.alignment)?.unwrap_or(Alignment::Before);
-    let mut new = Dilation::aligned(map, block_size(&dilation.block)?, alignment)?;
+    let mut new = Dilation::new(map, block_size(&dilation.block)?)?.with_alignment(alignment);
     if let Some(backend) = backend::choice(dilation.backend)? {
         new = new.with_backend(backend)?;
     }

@@ -31,7 +31,7 @@ fuzz_target!(|input: Input| {
         _ => BlockSize::uniform(block[2]),
     };
     let alignment = if input.after { Alignment::After } else { Alignment::Before };
-    let dilation = Dilation::aligned(map, size, alignment);
+    let dilation = Dilation::new(map, size).map(|dilation| dilation.with_alignment(alignment));
     assert_eq!(dilation.is_ok(), !block.contains(&0), "{input:?}");
     let Ok(dilation) = dilation else { return };
 

@@ -1,11 +1,14 @@
 //! Counting the dropped units of a mask.
+//!
+//! Sums of `count_ones` for all backends: compilers make POPCNT or VPOPCNTDQ of it where they may.
+//! Adders of vectors (Harley and Seal) for the portable one saved at most 0.4 % of the instructions of a
+//! pass.
 
 use core::ops::Range;
 
+use crate::bits::{Span, word};
 use crate::cpu::{Level, on_x86};
 
-mod scalar;
-mod simd;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
 
@@ -13,8 +16,16 @@ mod x86;
 #[inline]
 pub(crate) fn count(level: Level, bits: &[u64], range: Range<usize>) -> u64 {
     match level {
-        Level::Scalar => scalar::count(bits, range),
-        Level::Simd(_) => simd::count(bits, range),
+        Level::Scalar | Level::Simd(_) => sum(bits, range),
         Level::X86(x86) => on_x86!(x86, x86::count(x86, bits, range)),
     }
+}
+
+#[inline]
+fn sum(bits: &[u64], range: Range<usize>) -> u64 {
+    let span = Span::new(range.start, range.end);
+    let edges = [span.head, span.tail].into_iter().flatten();
+    let edges = edges.map(|(index, mask)| word(bits, index) & mask);
+    let whole = bits.get(span.whole).unwrap_or_default();
+    edges.chain(whole.iter().copied()).map(|word| u64::from(word.count_ones())).sum()
 }

@@ -4,20 +4,20 @@
 
 use core::ops::Range;
 
-use super::scalar;
+use super::sum;
 use crate::cpu::X86;
 
 /// The number of set bits in the range.
 pub(super) fn count(x86: X86, bits: &[u64], range: Range<usize>) -> u64 {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn avx2(bits: &[u64], range: Range<usize>) -> u64 {
-        scalar::count(bits, range)
+        sum(bits, range)
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
     fn avx512(bits: &[u64], range: Range<usize>) -> u64 {
-        scalar::count(bits, range)
+        sum(bits, range)
     }
 
     match x86 {

@@ -8,39 +8,30 @@ use core::ops::Range;
 use super::{Axis, Passes, TILE_BYTES};
 use crate::bits::{Span, WORD_BITS, load, low, word};
 
-/// Spreads bits along an axis, within each line of the range: `LANES` words at a time, at the
-/// borders `EDGE` words.
+/// Spreads bits along an axis, within each line of the range.
 #[inline(always)]
-pub(super) fn spread<const LANES: usize, const EDGE: usize>(
-    bits: &mut [u64],
-    range: Range<usize>,
-    axis: &Axis,
-) {
+pub(super) fn spread<const LANES: usize>(bits: &mut [u64], range: Range<usize>, axis: &Axis) {
     let Range { start, end } = range;
     // Bits are few: the second cache serves as well, and tiles cost a few words each at their ends.
     let tile = TILE_BYTES * 8 * 8;
     for (shift, part) in Passes::new(range.clone(), axis.after, axis.stride, tile) {
         let border = Border::new(shift, axis.period);
-        or_up::<LANES, EDGE>(bits, end - part.end..end - part.start, border);
+        or_up::<LANES>(bits, end - part.end..end - part.start, border);
     }
     for (shift, part) in Passes::new(range, axis.before, axis.stride, tile) {
         let border = Border::new(shift, axis.period);
-        or_down::<LANES, EDGE>(bits, start + part.start..start + part.end, border);
+        or_down::<LANES>(bits, start + part.start..start + part.end, border);
     }
 }
 
 /// `bit[i] |= bit[i - shift]` where both are in the same line, from the old bits.
 #[inline(always)]
-fn or_up<const LANES: usize, const EDGE: usize>(
-    bits: &mut [u64],
-    range: Range<usize>,
-    border: Border,
-) {
+fn or_up<const LANES: usize>(bits: &mut [u64], range: Range<usize>, border: Border) {
     let span = Span::new(range.start, range.end);
     // From the top, so that no word is read after it was written.
     or_up_part(bits, span.tail, border);
-    let rest = or_up_words::<LANES, EDGE>(bits, span.whole, border);
-    let rest = if EDGE > 1 { or_up_words::<1, 1>(bits, rest, border) } else { rest };
+    let rest = or_up_words::<LANES>(bits, span.whole, border);
+    let rest = if LANES > 1 { or_up_words::<1>(bits, rest, border) } else { rest };
     // What is left is at most the word that bit 0 moves to, which has nothing below it.
     for index in rest.rev() {
         or_up_part(bits, Some((index, !0)), border);
@@ -50,7 +41,7 @@ fn or_up<const LANES: usize, const EDGE: usize>(
 
 /// The same for whole words. Returns those that are left.
 #[inline(always)]
-fn or_up_words<const LANES: usize, const EDGE: usize>(
+fn or_up_words<const LANES: usize>(
     bits: &mut [u64],
     whole: Range<usize>,
     border: Border,
@@ -58,13 +49,13 @@ fn or_up_words<const LANES: usize, const EDGE: usize>(
     let Border { shift, period, .. } = border;
     // As long as the lowest word that is read exists.
     let (mut end, least) = (whole.end, whole.start.max(shift / WORD_BITS + 1));
-    if end < least + EDGE {
+    if end < least + LANES {
         return whole;
     }
-    let offsets = border.offsets::<EDGE>();
-    let (step, edge_step) = (LANES * WORD_BITS, EDGE * WORD_BITS % period);
+    let offsets = border.offsets::<LANES>();
+    let (step, edge_step) = (LANES * WORD_BITS, LANES * WORD_BITS % period);
     let mut phase = border.phase(end);
-    while end >= least + EDGE {
+    while end >= least + LANES {
         // How many steps there are to the border below; the end of a line is that of the last.
         let above = if phase == 0 { period } else { phase };
         let inside = (above.saturating_sub(shift) / step).min((end - least) / LANES);
@@ -75,9 +66,9 @@ fn or_up_words<const LANES: usize, const EDGE: usize>(
             }
             phase = above - inside * step;
         } else {
-            end -= EDGE;
+            end -= LANES;
             phase = border.less(phase, edge_step);
-            let mut or = from_below::<EDGE>(bits, end, shift);
+            let mut or = from_below::<LANES>(bits, end, shift);
             border.clear(&mut or, phase, &offsets);
             or_chunk(bits, end, or);
         }
@@ -87,15 +78,11 @@ fn or_up_words<const LANES: usize, const EDGE: usize>(
 
 /// `bit[i] |= bit[i + shift]` where both are in the same line, from the old bits.
 #[inline(always)]
-fn or_down<const LANES: usize, const EDGE: usize>(
-    bits: &mut [u64],
-    range: Range<usize>,
-    border: Border,
-) {
+fn or_down<const LANES: usize>(bits: &mut [u64], range: Range<usize>, border: Border) {
     let span = Span::new(range.start, range.end);
     or_down_part(bits, span.head, border);
-    let rest = or_down_words::<LANES, EDGE>(bits, span.whole, border);
-    let rest = if EDGE > 1 { or_down_words::<1, 1>(bits, rest, border) } else { rest };
+    let rest = or_down_words::<LANES>(bits, span.whole, border);
+    let rest = if LANES > 1 { or_down_words::<1>(bits, rest, border) } else { rest };
     // What is left is at most the word that the last one moves to, which has nothing above it.
     for index in rest {
         or_down_part(bits, Some((index, !0)), border);
@@ -105,7 +92,7 @@ fn or_down<const LANES: usize, const EDGE: usize>(
 
 /// The same for whole words. Returns those that are left.
 #[inline(always)]
-fn or_down_words<const LANES: usize, const EDGE: usize>(
+fn or_down_words<const LANES: usize>(
     bits: &mut [u64],
     whole: Range<usize>,
     border: Border,
@@ -114,13 +101,13 @@ fn or_down_words<const LANES: usize, const EDGE: usize>(
     // As long as the highest word that is read exists.
     let mut start = whole.start;
     let end = whole.end.min(bits.len().saturating_sub(shift / WORD_BITS + 1));
-    if start + EDGE > end {
+    if start + LANES > end {
         return whole;
     }
-    let offsets = border.offsets::<EDGE>();
-    let (step, edge_step) = (LANES * WORD_BITS, EDGE * WORD_BITS % period);
+    let offsets = border.offsets::<LANES>();
+    let (step, edge_step) = (LANES * WORD_BITS, LANES * WORD_BITS % period);
     let mut phase = border.phase_above(start);
-    while start + EDGE <= end {
+    while start + LANES <= end {
         // How many steps there are to the border above.
         let below = if phase < shift { 0 } else { period - phase };
         let inside = (below / step).min((end - start) / LANES);
@@ -131,10 +118,10 @@ fn or_down_words<const LANES: usize, const EDGE: usize>(
             }
             phase = border.more(phase, inside * step);
         } else {
-            let mut or = from_above::<EDGE>(bits, start, shift);
+            let mut or = from_above::<LANES>(bits, start, shift);
             border.clear(&mut or, phase, &offsets);
             or_chunk(bits, start, or);
-            start += EDGE;
+            start += LANES;
             phase = border.more(phase, edge_step);
         }
     }

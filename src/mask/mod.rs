@@ -12,7 +12,7 @@ use crate::block::{Blocks, Region};
 use crate::center::{Cell, Locator, Walker, next};
 use crate::count::count;
 use crate::cpu::{Level, on_x86};
-use crate::dilate::{Dilation, spread_bits_up};
+use crate::dilate::{LEADING, Reach, spread_bits_up};
 use crate::gamma::{self, Gamma};
 use crate::gap::{self, Table};
 use crate::key::{SEGMENT, Streams};
@@ -209,14 +209,13 @@ impl<'a> Source<'a> {
     ) {
         let Blocks { before, after, map, .. } = self.sampler.blocks;
         let len = planes.len() * self.plane_bits();
-        let dilation = Dilation::from_reach(map, before, after, Some(self.level.backend()));
         let [_, height, width] = map;
         self.for_each_cell(walker, planes, |Cell { plane, at: [d, h, w] }| {
             let row = ((plane * map[0] + d) * height + h) * width;
             let start = w.saturating_sub(before[2]);
             bits::set(words, row + start, width.min(w + after[2] + 1) - start);
         });
-        dilation.spread_bit_cols(words, len);
+        Reach { map, before, after }.spread_bits(self.level, words, len, &LEADING);
     }
 
     /// Sets a bit at every centre's own cell in the map, and returns their number.

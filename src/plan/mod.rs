@@ -5,9 +5,10 @@ use core::ops::Range;
 
 use rand_core::Rng;
 
+use crate::block::Blocks;
 use crate::count::count;
 use crate::cpu::Level;
-use crate::dilate::Dilation;
+use crate::dilate::{ALL, Reach};
 use crate::error::Buffer;
 use crate::key::SEGMENT;
 use crate::mask::{Sampler, Source};
@@ -294,9 +295,9 @@ impl Plan {
     /// [`Error::Length`] if the buffer is too short.
     pub fn dilate(&self, words: &mut [u64]) -> Result<(), Error> {
         let words = self.words_mut(words)?;
-        let blocks = &self.sampler.blocks;
-        Dilation::from_reach(blocks.map, blocks.before, blocks.after, self.layer.backend)
-            .dilate_bits_in_place(self.geometry.mask_planes(), words)
+        let &Blocks { map, before, after, .. } = &self.sampler.blocks;
+        Reach { map, before, after }.spread_bits(self.level(), words, self.units(), &ALL);
+        Ok(())
     }
 
     /// A mask of the caller's own, or one that was drawn before. Its units are counted; it has no

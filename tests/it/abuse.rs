@@ -370,7 +370,8 @@ fn dilations_at_the_limits() -> Result<(), Error> {
         for size in [2, 3, 63, 64, 65, 1 << 31, (1 << 31) + 1, usize::MAX - 1, usize::MAX] {
             for map in [Map::l(70), Map::hw(7, 10), Map::dhw(2, 5, 7)] {
                 for alignment in [Alignment::Before, Alignment::After] {
-                    let dilation = Dilation::aligned(map, BlockSize::uniform(size), alignment)?;
+                    let dilation =
+                        Dilation::new(map, BlockSize::uniform(size))?.with_alignment(alignment);
                     let dilation = dilation.with_backend(backend)?;
                     let mut bytes = [0; 140];
                     (bytes[0], bytes[139]) = (3, 250);

@@ -33,7 +33,7 @@ proptest! {
             _ => Map::dhw(depth, height, width),
         };
         let side = [Alignment::Before, Alignment::Before, Alignment::After][alignment as usize];
-        let ours = Dilation::aligned(map, BlockSize::uniform(block), side);
+        let ours = Dilation::new(map, BlockSize::uniform(block)).map(|d| d.with_alignment(side));
         let Ok(ours) = ours else { panic!("{dilation:?}") };
 
         let len = ours.map_len() * maps;
