@@ -29,16 +29,16 @@ impl Operation {
 
     /// Nanoseconds per unit: the least of some tries, or the first that is enough.
     fn cost(self, plan: &Plan, enough: f64) -> Result<f64, Error> {
-        let (mut x, mut mask) = (vec![1.0_f32; plan.len()], vec![0; plan.mask_len()]);
+        let (mut x, mut words) = (vec![1.0_f32; plan.elements()], vec![0; plan.mask_words()]);
         let mut least = f64::INFINITY;
         for step in 0..3 {
-            let key = Key::new(5).step(step);
+            let key = Key::new(5).with_step(step);
             let start = Instant::now();
             match self {
-                Self::Mask => plan.mask(key, &mut mask)?,
-                Self::Forward => plan.forward_in_place(key, &mut x, Some(&mut mask))?,
-                Self::ForwardWithoutMask => plan.forward_in_place(key, &mut x, None)?,
-            };
+                Self::Mask => plan.draw(key, &mut words).map(|_| ())?,
+                Self::Forward => plan.draw(key, &mut words)?.forward_in_place(&mut x)?,
+                Self::ForwardWithoutMask => plan.forward_in_place(key, &mut x).map(|_| ())?,
+            }
             least = least.min(start.elapsed().as_secs_f64() * 1e9 / plan.units() as f64);
             if least <= enough {
                 break;

@@ -4,8 +4,8 @@
 //! Bytes spread as bits do (see [`crate::dilate`]): axis by axis, by doubling, in place, with the
 //! maximum in the place of the OR.
 
-use crate::cpu::{Level, on_x86};
 use crate::block::reach;
+use crate::cpu::{Level, on_x86};
 use crate::dilate::{ALL, Axis, LEADING, Reach, TILE_BYTES, WIDTH};
 use crate::error::Buffer;
 use crate::{Alignment, Backend, BlockSize, Error, Map, bits};

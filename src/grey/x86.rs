@@ -3,8 +3,8 @@
 #![allow(unsafe_code, reason = "instructions that are found at run time")]
 
 use super::lines;
-use crate::dilate::Axis;
 use crate::cpu::X86;
+use crate::dilate::Axis;
 
 /// Spreads bytes along an axis, within each line. Bytes are not faster with AVX-512.
 pub(super) fn spread(_: X86, bytes: &mut [u8], axis: &Axis) {
