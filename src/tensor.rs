@@ -183,69 +183,50 @@ impl Place {
     }
 }
 
-/// The elements of a pass, checked: nothing has been read or written yet.
-pub(crate) struct Operands<'t, T> {
-    tensor: Tensor<'t, T>,
-    rows: Rows,
-    /// Where units lie in `x` and in `y`, if they do not lie alike.
-    apart: Option<[Place; 2]>,
-    sizes: [usize; 5],
+/// The tensor of a pass in place, and where its units lie.
+#[inline]
+pub(crate) fn in_place<'t, T: Copy>(
+    geometry: &Geometry,
+    x: ViewMut<'t, T>,
+) -> Result<(Tensor<'t, T>, Rows), Error> {
+    let Memory::Elements(data) = x.data else { return Err(Error::Uninit) };
+    let place = Place::of_output(geometry, data.len(), x.first, x.strides)?;
+    let elements = data.get_mut(place.start..place.end).unwrap_or_default();
+    Ok((Tensor::InPlace(elements), place.rows))
 }
 
-impl<'t, T: Copy> Operands<'t, T> {
-    /// For a pass in place.
-    #[inline]
-    pub(crate) fn in_place(geometry: &Geometry, x: ViewMut<'t, T>) -> Result<Self, Error> {
-        let Memory::Elements(data) = x.data else { return Err(Error::Uninit) };
-        let place = Place::of_output(geometry, data.len(), x.first, x.strides)?;
-        let tensor = Tensor::InPlace(data.get_mut(place.start..place.end).unwrap_or_default());
-        Ok(Self { tensor, rows: place.rows, apart: None, sizes: geometry.sizes() })
-    }
-
-    /// For a pass from `x` to `y`.
-    #[inline]
-    pub(crate) fn pair(
-        geometry: &Geometry,
-        level: Level,
-        x: View<'t, T>,
-        y: ViewMut<'t, T>,
-    ) -> Result<Self, Error> {
-        let from = Place::new(geometry, Buffer::Input, x.data.len(), x.first, x.strides)?;
-        let y_data = match y.data {
-            Memory::Elements(data) => as_uninit(data),
-            Memory::Uninit(data) => data,
-        };
-        let to = Place::of_output(geometry, y_data.len(), y.first, y.strides)?;
-        let x = x.data.get(from.start..from.end).unwrap_or_default();
-        let y = y_data.get_mut(to.start..to.end).unwrap_or_default();
-        let apart = (from.rows != to.rows).then_some([from, to]);
-        let tensor = Tensor::To(x, y, Stores::of(level, size_of_val(x)));
-        Ok(Self { tensor, rows: to.rows, apart, sizes: geometry.sizes() })
-    }
-
-    /// The tensor. Where units do not lie alike in `x` and `y`, `x` is copied to where they lie in `y`, so that all that follows knows one place for each unit.
-    #[inline]
-    pub(crate) fn ready(self) -> Tensor<'t, T> {
-        match (self.apart, self.tensor) {
-            (Some(places), Tensor::To(x, y, _)) => {
-                Tensor::InPlace(gather(&self.sizes, places, x, y))
-            }
-            (_, tensor) => tensor,
-        }
-    }
-
-    /// Where units lie in what is written.
-    #[inline]
-    pub(crate) const fn rows(&self) -> Rows {
-        self.rows
-    }
+/// The tensor of a pass from `x` to `y`, and where its units lie. Where they do not lie alike in
+/// both, `x` is copied to where they lie in `y`, so that all that follows knows one place for each
+/// unit. It is the last check of a pass, as it may write.
+#[inline]
+pub(crate) fn pair<'t, T: Copy>(
+    geometry: &Geometry,
+    level: Level,
+    x: View<'t, T>,
+    y: ViewMut<'t, T>,
+) -> Result<(Tensor<'t, T>, Rows), Error> {
+    let from = Place::new(geometry, Buffer::Input, x.data.len(), x.first, x.strides)?;
+    let y_data = match y.data {
+        Memory::Elements(data) => as_uninit(data),
+        Memory::Uninit(data) => data,
+    };
+    let to = Place::of_output(geometry, y_data.len(), y.first, y.strides)?;
+    let x = x.data.get(from.start..from.end).unwrap_or_default();
+    let y = y_data.get_mut(to.start..to.end).unwrap_or_default();
+    let tensor = if from.rows == to.rows {
+        Tensor::To(x, y, Stores::of(level, size_of_val(x)))
+    } else {
+        Tensor::InPlace(gather(&geometry.sizes(), &from, &to, x, y))
+    };
+    Ok((tensor, to.rows))
 }
 
 /// Copies every unit, and returns `y` as elements: a view of elements, or dense.
 #[inline(never)]
 fn gather<'t, T: Copy>(
     &[samples, channels, depth, height, width]: &[usize; 5],
-    [from, to]: [Place; 2],
+    from: &Place,
+    to: &Place,
     x: &[T],
     y: &'t mut [MaybeUninit<T>],
 ) -> &'t mut [T] {
@@ -258,7 +239,7 @@ fn gather<'t, T: Copy>(
             let offset = n as isize * sn + c as isize * sc + d as isize * sd + h as isize * sh;
             place.origin.wrapping_add_signed(offset)
         };
-        let (mut x_at, mut y_at) = (start(&from), start(&to));
+        let (mut x_at, mut y_at) = (start(from), start(to));
         for _ in 0..width {
             if let (Some(&x), Some(y)) = (x.get(x_at), y.get_mut(y_at)) {
                 y.write(x);

@@ -11,6 +11,7 @@ use crate::{DropCount, Element, bits};
 const LANES: usize = 8;
 
 /// See [`apply`](super::apply).
+#[inline]
 pub(super) fn apply<T: Element>(
     tensor: &mut Tensor<'_, T>,
     bits: &[u64],
@@ -86,45 +87,13 @@ fn lanes<'t, T: Element, const N: usize>(
     at: &mut usize,
     scale: &impl Fn(usize) -> T::Scale,
 ) -> Tensor<'t, T> {
-    tensor.chunks(|x: [T; N]| {
-        let y = select(*word as u32, x, core::array::from_fn(|i| scale(*at + i)));
+    tensor.chunks(|mut x: [T; N]| {
+        let bits = *word as u32;
+        for (i, x) in x.iter_mut().enumerate() {
+            *x = if bits & (1 << i) != 0 { T::ZERO } else { x.scaled(scale(*at + i)) };
+        }
         *word >>= N;
         *at += N;
-        y
+        x
     })
-}
-
-/// `word[i] ? 0 : x[i] * scales[i]`.
-#[inline(always)]
-fn select<T: Element, const N: usize>(word: u32, mut x: [T; N], scales: [T::Scale; N]) -> [T; N] {
-    for (i, (x, scale)) in x.iter_mut().zip(scales).enumerate() {
-        *x = if word & (1 << i) != 0 { T::ZERO } else { x.scaled(scale) };
-    }
-    x
-}
-
-/// See [`drop_only`](super::drop_only). Words without a dropped unit are passed over; of the others
-/// all elements are chosen, old or new, as that takes vectors and runs of a few elements do not.
-#[inline(always)]
-pub(super) fn drop_only<T: Copy>(x: &mut [T], bits: &[u64], bit: usize, value: T) {
-    for (i, block) in x.chunks_mut(BLOCK).enumerate() {
-        let mut word = bits::load(bits, bit + i * BLOCK);
-        if word == 0 {
-            continue;
-        }
-        let select = |word: u32, mut x: [T; LANES]| {
-            for (i, x) in x.iter_mut().enumerate() {
-                *x = if word & (1 << i) != 0 { value } else { *x };
-            }
-            x
-        };
-        let (chunks, rest) = block.as_chunks_mut::<LANES>();
-        for x in chunks {
-            *x = select(word as u32, *x);
-            word >>= LANES;
-        }
-        for (i, x) in rest.iter_mut().enumerate() {
-            *x = if word & (1 << i) != 0 { value } else { *x };
-        }
-    }
 }

@@ -4,7 +4,7 @@
 use core::ops::Range;
 
 use super::channels_last::{BLOCKS, CHANNELS, apply_channels_last};
-use super::{BLOCK, Runs, Scales, Tensor, apply, drop_only};
+use super::{BLOCK, Runs, Scales, Tensor, apply, apply_repeated};
 use crate::bits;
 use crate::count::count;
 use crate::cpu::Level;
@@ -21,7 +21,7 @@ const TILE: usize = 1 << 16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walk<'w> {
     pub(crate) geometry: &'w Geometry,
-    pub(crate) rows: &'w Rows,
+    pub(crate) rows: Rows,
     pub(crate) sampler: &'w Sampler,
     pub(crate) rule: Rule,
     pub(crate) level: Level,
@@ -107,6 +107,8 @@ impl Walk<'_> {
 
     /// Applies units each of which has the scale of its position. Scales are formed for a few
     /// positions at a time and used for all planes.
+    // Not inlined, or all passes would have its stack.
+    #[inline(never)]
     fn apply_by_position<T: Element>(&self, tensor: &mut Tensor<'_, T>, units: Range<usize>) {
         self.for_each_tile(units, |planes, positions| {
             self.rows.for_each_row(positions, BLOCKS * BLOCK, |row| {
@@ -203,7 +205,12 @@ impl Walk<'_> {
                     let start = self.rows.element(sample, run.start, row.start);
                     let (len, step) = (row.len(), self.rows.channel.unsigned_abs());
                     let runs = Runs { count: run.len(), len, step, bit_step };
-                    apply(self.level, &mut tensor.from(start), self.bits, bit, runs, scales);
+                    let tensor = &mut tensor.from(start);
+                    if shared && step == len {
+                        apply_repeated(self.level, tensor, self.bits, bit, runs, scales);
+                    } else {
+                        apply(self.level, tensor, self.bits, bit, runs, scales);
+                    }
                     continue;
                 }
                 for (i, channel) in run.clone().enumerate() {
@@ -269,6 +276,8 @@ impl Walk<'_> {
     }
 
     /// The same for channels that lie side by side, each with a mask of its own.
+    // Not inlined, or all passes would have its stack.
+    #[inline(never)]
     fn apply_row_of_channels<T: Element>(
         &self,
         tensor: &mut Tensor<'_, T>,
@@ -322,10 +331,6 @@ impl Walk<'_> {
         value: T,
     ) {
         let Tensor::InPlace(x) = tensor else { return };
-        if self.is_line() {
-            let (bit, x) = (units.start - self.first, x.get_mut(units).unwrap_or_default());
-            return drop_only(self.level, x, self.bits, bit, value);
-        }
         self.for_each_run(Units::Dropped, units, |run| {
             if run.step != 1 {
                 return Tensor::InPlace(x).fill(run.element, (run.len, run.step), value);

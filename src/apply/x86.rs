@@ -9,7 +9,7 @@ use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm_sfence};
 use core::ops::Range;
 
 use super::channels_last::{self, Turned};
-use super::{BLOCK, Runs, Scales, Stores, Tensor, scalar};
+use super::{BLOCK, Runs, Scales, Stores, Tensor};
 use crate::bits;
 use crate::cpu::X86;
 use crate::plan::scale::count_scale;
@@ -89,17 +89,6 @@ pub(super) fn apply<T: Element>(
         // SAFETY: the token proves the instructions.
         _ => unsafe { avx2(tensor, bits, bit, runs, scales) },
     }
-}
-
-/// See [`drop_only`](super::drop_only).
-pub(super) fn drop_only<T: Copy>(_: X86, x: &mut [T], bits: &[u64], bit: usize, value: T) {
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn avx2<T: Copy>(x: &mut [T], bits: &[u64], bit: usize, value: T) {
-        scalar::drop_only(x, bits, bit, value);
-    }
-
-    // SAFETY: the token, of either level, proves the instructions.
-    unsafe { avx2(x, bits, bit, value) }
 }
 
 /// See [`channels_last::turn`].

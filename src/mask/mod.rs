@@ -7,6 +7,7 @@ use core::ops::Range;
 
 use rand_core::Rng;
 
+use crate::DropBlock;
 use crate::bits;
 use crate::block::{Blocks, Region};
 use crate::center::{Cell, Locator, Walker, next};
@@ -16,7 +17,6 @@ use crate::dilate::{LEADING, Reach, spread_bits_up};
 use crate::gamma::{self, Gamma};
 use crate::gap::{self, Table};
 use crate::key::{SEGMENT, Streams};
-use crate::{DropBlock, Error, Map};
 
 mod method;
 mod tile;
@@ -39,12 +39,10 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    pub(crate) const fn new(layer: &DropBlock, map: &Map) -> Result<Self, Error> {
-        let blocks = match Blocks::new(map, &layer.block_size, layer.alignment, layer.region) {
-            Ok(blocks) => blocks,
-            Err(error) => return Err(error),
-        };
-        // No branch after the table is built, so that compilers need no copy of it.
+    /// Inlined, so that the table is built in its place in the plan: it is most of a small machine's
+    /// stack.
+    #[inline(always)]
+    pub(crate) const fn new(layer: &DropBlock, blocks: Blocks) -> Self {
         let mut gamma = match layer.gamma {
             _ if !layer.training => 0,
             Gamma::Paper { scale } => {
@@ -56,9 +54,10 @@ impl Sampler {
             Gamma::Exact => gamma::exact(&blocks, gamma::from_f64(layer.drop_prob)),
             Gamma::Raw(gamma) => gamma::from_f64(gamma),
         };
+        // No branch from here on, so that compilers need no copy of the table.
         let table = gap::build(&mut gamma);
         let recipe = Recipe::new(&blocks, gamma::to_f64(gamma));
-        Ok(Self { blocks, gamma, recipe, table })
+        Self { blocks, gamma, recipe, table }
     }
 
     pub(crate) const fn plane_bits(&self) -> usize {

@@ -73,35 +73,8 @@ unsafe fn fill_walked<V: Ints>(
             units.replace(&mut list, found);
         }
         let units = list.get(..found).unwrap_or_default();
-        match (source.method(), &source.sampler.recipe.pattern) {
-            (Method::Blocks, Some(pattern)) => {
-                let [slices, ..] = source.sampler.blocks.block;
-                let [_, height, width] = source.sampler.blocks.map;
-                for &unit in units {
-                    for slice in 0..slices {
-                        let bit = shift + unit as usize + slice * height * width;
-                        set_by_word(pattern, words, bit);
-                    }
-                }
-            }
-            // SAFETY: the instructions are there.
-            _ => unsafe { set_corners::<V>(source, words, shift, units) },
-        }
-    }
-}
-
-/// Sets a pattern word by word, where the next one may overlap it: a vector would wait until the
-/// stores of the one before have left the processor.
-#[inline(always)]
-fn set_by_word(pattern: &Pattern<4>, words: &mut [u64], bit: usize) {
-    let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
-    let rest = words.get_mut(index..).unwrap_or_default();
-    let Some(words) = rest.first_chunk_mut::<4>() else {
-        return pattern.set_last(rest, shift);
-    };
-    for (word, value) in words.iter_mut().zip(pattern.shifted(shift)) {
-        // SAFETY: a reference is valid. Volatile, or compilers would make vectors of these.
-        unsafe { core::ptr::from_mut(word).write_volatile(*word | value) };
+        // SAFETY: the instructions are there.
+        unsafe { set_corners::<V>(source, words, shift, units) };
     }
 }
 

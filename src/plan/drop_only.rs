@@ -6,7 +6,6 @@ use core::ops::Range;
 use super::Plan;
 use super::pass::Pass;
 use crate::apply::Tensor;
-use crate::tensor::Operands;
 use crate::{Drawn, Error, Key, ViewMut};
 
 impl Plan {
@@ -45,9 +44,8 @@ impl Plan {
         x: impl Into<ViewMut<'t, T>>,
         value: T,
     ) -> Result<Drawn, Error> {
-        let operands = Operands::in_place(&self.geometry, x.into())?;
-        let pass = self.pass(key, operands.rows(), false)?;
-        let mut tensor = operands.ready();
+        let mut pass = self.pass(key, false)?;
+        let mut tensor = pass.in_place(x.into())?;
         let dropped =
             if self.drops_nothing() { 0 } else { self.drop_in_tiles(&pass, &mut tensor, value) };
         Ok(Drawn::from(key).with_count(self.count_of(dropped)))

@@ -2,10 +2,8 @@
 
 use super::Plan;
 use super::pass::Pass;
-use crate::apply::Tensor;
 use crate::count::count;
 use crate::keep::{Keep, MapPart};
-use crate::tensor::Operands;
 use crate::{Drawn, DropCount, Element, Error, Fill, Key, View, ViewMut};
 
 /// A mask that is at hand: bits, count, key and plan.
@@ -130,9 +128,9 @@ impl<'a> Mask<'a> {
         x: impl Into<View<'t, T>>,
         y: impl Into<ViewMut<'t, T>>,
     ) -> Result<(), Error> {
-        let operands = self.pair(x.into(), y.into())?;
-        let (pass, mut tensor, scale) = self.prepare(operands, true)?;
-        pass.with_mask(&mut tensor, self.words, scale);
+        let mut pass = self.pass(true)?;
+        let mut tensor = pass.pair(x.into(), y.into())?;
+        pass.with_mask(&mut tensor, self.words, self.count);
         Ok(())
     }
 
@@ -146,9 +144,9 @@ impl<'a> Mask<'a> {
         &self,
         x: impl Into<ViewMut<'t, T>>,
     ) -> Result<(), Error> {
-        let operands = Operands::in_place(&self.plan.geometry, x.into())?;
-        let (pass, mut tensor, scale) = self.prepare(operands, true)?;
-        pass.with_mask(&mut tensor, self.words, scale);
+        let mut pass = self.pass(true)?;
+        let mut tensor = pass.in_place(x.into())?;
+        pass.with_mask(&mut tensor, self.words, self.count);
         Ok(())
     }
 
@@ -163,9 +161,9 @@ impl<'a> Mask<'a> {
         dy: impl Into<View<'t, T>>,
         dx: impl Into<ViewMut<'t, T>>,
     ) -> Result<(), Error> {
-        let operands = self.pair(dy.into(), dx.into())?;
-        let (pass, mut tensor, scale) = self.prepare(operands, false)?;
-        pass.with_mask(&mut tensor, self.words, scale);
+        let mut pass = self.pass(false)?;
+        let mut tensor = pass.pair(dy.into(), dx.into())?;
+        pass.with_mask(&mut tensor, self.words, self.count);
         Ok(())
     }
 
@@ -179,9 +177,9 @@ impl<'a> Mask<'a> {
         &self,
         dy: impl Into<ViewMut<'t, T>>,
     ) -> Result<(), Error> {
-        let operands = Operands::in_place(&self.plan.geometry, dy.into())?;
-        let (pass, mut tensor, scale) = self.prepare(operands, false)?;
-        pass.with_mask(&mut tensor, self.words, scale);
+        let mut pass = self.pass(false)?;
+        let mut tensor = pass.in_place(dy.into())?;
+        pass.with_mask(&mut tensor, self.words, self.count);
         Ok(())
     }
 
@@ -195,9 +193,8 @@ impl<'a> Mask<'a> {
         x: impl Into<ViewMut<'t, T>>,
         value: T,
     ) -> Result<(), Error> {
-        let operands = Operands::in_place(&self.plan.geometry, x.into())?;
-        let pass = self.plan.pass(Key::new(0), operands.rows(), false)?;
-        let mut tensor = operands.ready();
+        let mut pass = self.pass(false)?;
+        let mut tensor = pass.in_place(x.into())?;
         #[cfg(feature = "rayon")]
         if let Some(threads) = pass.threads {
             threads.drop_only(&pass, &mut tensor, Some(self.words), value);
@@ -302,31 +299,15 @@ impl<'a> Mask<'a> {
         MapPart::new(self.plan, [sample, channel], 0..geometry.plane, keep, count)
     }
 
-    fn pair<'t, T: Element>(
-        &self,
-        x: View<'t, T>,
-        y: ViewMut<'t, T>,
-    ) -> Result<Operands<'t, T>, Error> {
-        Operands::pair(&self.plan.geometry, self.plan.level(), x, y)
-    }
-
-    /// What a pass has to know, its elements, and the scale if it is one for all.
+    /// What a pass has to know.
     #[inline]
-    fn prepare<'t, T: Element>(
-        &self,
-        operands: Operands<'t, T>,
-        forward: bool,
-    ) -> Result<(Pass<'a>, Tensor<'t, T>, Option<T::Scale>), Error> {
-        let plan = self.plan;
+    fn pass(&self, forward: bool) -> Result<Pass<'a>, Error> {
         let key = match self.key {
-            None if forward && plan.layer.fill == Fill::Noise => return Err(Error::NoKey),
+            None if forward && self.plan.layer.fill == Fill::Noise => return Err(Error::NoKey),
             key => key.unwrap_or(Key::new(0)),
         };
-        let mut pass = plan.pass(key, operands.rows(), forward)?;
-        let scale = pass.scale::<T>(self.count);
-        pass.copies = self.own.dropped == 0
-            && plan.drops_nothing()
-            && scale.is_none_or(|scale| scale == T::Scale::ONE);
-        Ok((pass, operands.ready(), scale))
+        let mut pass = self.plan.pass(key, forward)?;
+        pass.copies = self.own.dropped == 0 && self.plan.drops_nothing();
+        Ok(pass)
     }
 }

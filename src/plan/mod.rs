@@ -78,13 +78,13 @@ impl Plan {
         if let Err(error) = shape.len() {
             return Err(error);
         }
-        // Built in its place: a move is a copy of the table.
-        match Sampler::new(layer, &shape.map) {
-            Ok(sampler) => Ok(Self {
+        let &DropBlock { block_size, alignment, region, .. } = layer;
+        match Blocks::new(&shape.map, &block_size, alignment, region) {
+            Ok(blocks) => Ok(Self {
                 layer: *layer,
                 shape: *shape,
                 geometry: Geometry::new(layer, shape),
-                sampler,
+                sampler: Sampler::new(layer, blocks),
                 rule: Rule::new(layer),
                 #[cfg(feature = "rayon")]
                 threads: None,

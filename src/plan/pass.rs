@@ -14,8 +14,7 @@ use super::scale::Rule;
 use crate::apply::{Tensor, Units, Walk};
 use crate::mask::Source;
 use crate::noise::Noise;
-use crate::tensor::Operands;
-use crate::{Drawn, DropCount, Element, Error, Fill, Key, Scale, View, ViewMut};
+use crate::{Drawn, DropCount, Element, Error, Fill, Key, Scale, View, ViewMut, tensor};
 
 /// Everything that a pass has to know but the elements: what a shard of a batch changes.
 #[derive(Clone, Copy)]
@@ -26,7 +25,7 @@ pub(super) struct Pass<'p> {
     pub(super) rule: Rule,
     /// What is drawn for dropped units, and the number of the first unit of all.
     pub(super) noise: Option<(Noise, u64)>,
-    /// Whether nothing is dropped and nothing scaled.
+    /// Whether nothing is dropped, so that elements are copied if nothing is scaled either.
     pub(super) copies: bool,
     /// How the work is cut, if it is.
     #[cfg(feature = "rayon")]
@@ -74,8 +73,9 @@ impl Plan {
         x: impl Into<View<'t, T>>,
         y: impl Into<ViewMut<'t, T>>,
     ) -> Result<Drawn, Error> {
-        let operands = Operands::pair(&self.geometry, self.level(), x.into(), y.into())?;
-        self.run(drawn.into(), operands, true)
+        let (drawn, mut pass) = self.prepare(drawn.into(), true)?;
+        let tensor = pass.pair(x.into(), y.into())?;
+        Ok(self.run(drawn, &pass, tensor))
     }
 
     /// Forward pass in place without a mask buffer. See [`forward`](Self::forward).
@@ -89,7 +89,9 @@ impl Plan {
         drawn: impl Into<Drawn>,
         x: impl Into<ViewMut<'t, T>>,
     ) -> Result<Drawn, Error> {
-        self.run(drawn.into(), Operands::in_place(&self.geometry, x.into())?, true)
+        let (drawn, mut pass) = self.prepare(drawn.into(), true)?;
+        let tensor = pass.in_place(x.into())?;
+        Ok(self.run(drawn, &pass, tensor))
     }
 
     /// Backward pass from the gradient of `y` to that of `x` without a mask buffer: the same mask
@@ -112,8 +114,10 @@ impl Plan {
         dy: impl Into<View<'t, T>>,
         dx: impl Into<ViewMut<'t, T>>,
     ) -> Result<(), Error> {
-        let operands = Operands::pair(&self.geometry, self.level(), dy.into(), dx.into())?;
-        self.run(drawn.into(), operands, false).map(|_| ())
+        let (drawn, mut pass) = self.prepare(drawn.into(), false)?;
+        let tensor = pass.pair(dy.into(), dx.into())?;
+        self.run(drawn, &pass, tensor);
+        Ok(())
     }
 
     /// Backward pass in place without a mask buffer. See [`backward`](Self::backward).
@@ -127,7 +131,10 @@ impl Plan {
         drawn: impl Into<Drawn>,
         dy: impl Into<ViewMut<'t, T>>,
     ) -> Result<(), Error> {
-        self.run(drawn.into(), Operands::in_place(&self.geometry, dy.into())?, false).map(|_| ())
+        let (drawn, mut pass) = self.prepare(drawn.into(), false)?;
+        let tensor = pass.in_place(dy.into())?;
+        self.run(drawn, &pass, tensor);
+        Ok(())
     }
 
     /// Counts the mask of a key without a buffer, before the first pass: for a shard of a batch,
@@ -153,7 +160,7 @@ impl Plan {
 
     /// What a pass has to know. A backward pass does not know noise.
     #[inline]
-    pub(super) fn pass(&self, key: Key, rows: Rows, forward: bool) -> Result<Pass<'_>, Error> {
+    pub(super) fn pass(&self, key: Key, forward: bool) -> Result<Pass<'_>, Error> {
         let source = self.source(key)?;
         let noise = (forward && self.layer.fill == Fill::Noise).then(|| {
             // Numbers wrap past 2^64 units, as no tensor has them all.
@@ -162,7 +169,7 @@ impl Plan {
         });
         Ok(Pass {
             geometry: &self.geometry,
-            rows,
+            rows: self.geometry.rows,
             source,
             rule: self.rule,
             noise,
@@ -202,17 +209,15 @@ impl Plan {
         Ok(())
     }
 
+    #[inline]
+    fn prepare(&self, drawn: Drawn, forward: bool) -> Result<(Drawn, Pass<'_>), Error> {
+        let drawn = self.checked(drawn)?;
+        Ok((drawn, self.pass(drawn.key(), forward)?))
+    }
+
     /// A pass without a buffer.
     #[inline]
-    fn run<T: Element>(
-        &self,
-        drawn: Drawn,
-        operands: Operands<'_, T>,
-        forward: bool,
-    ) -> Result<Drawn, Error> {
-        let drawn = self.checked(drawn)?;
-        let pass = self.pass(drawn.key(), operands.rows(), forward)?;
-        let mut tensor = operands.ready();
+    fn run<T: Element>(&self, drawn: Drawn, pass: &Pass<'_>, mut tensor: Tensor<'_, T>) -> Drawn {
         let dropped = if self.drops_nothing() {
             let scale = pass.scale::<T>(drawn.count().unwrap_or(self.count_of(0)));
             pass.without_drops(&mut tensor, scale.unwrap_or(T::Scale::ONE));
@@ -220,17 +225,40 @@ impl Plan {
         } else {
             pass.without_mask(tensor, drawn.count())
         };
-        let count = drawn.count().unwrap_or(self.count_of(dropped));
-        Ok(drawn.with_count(count))
+        drawn.with_count(drawn.count().unwrap_or(self.count_of(dropped)))
     }
 }
 
 impl Pass<'_> {
+    /// The tensor of a pass in place, whose units the pass then knows.
+    #[inline]
+    pub(super) fn in_place<'t, T: Copy>(
+        &mut self,
+        x: ViewMut<'t, T>,
+    ) -> Result<Tensor<'t, T>, Error> {
+        let (tensor, rows) = tensor::in_place(self.geometry, x)?;
+        self.rows = rows;
+        Ok(tensor)
+    }
+
+    /// The same of a pass from one to another: the last check, as it may write.
+    #[inline]
+    pub(super) fn pair<'t, T: Copy>(
+        &mut self,
+        x: View<'t, T>,
+        y: ViewMut<'t, T>,
+    ) -> Result<Tensor<'t, T>, Error> {
+        let (tensor, rows) = tensor::pair(self.geometry, self.source.level, x, y)?;
+        self.rows = rows;
+        Ok(tensor)
+    }
+
     /// The walk over units whose mask is at hand, from unit `first` on.
+    #[inline]
     pub(super) fn walk<'w>(&'w self, bits: &'w [u64], first: usize) -> Walk<'w> {
         Walk {
             geometry: self.geometry,
-            rows: &self.rows,
+            rows: self.rows,
             sampler: self.source.sampler,
             rule: self.rule,
             level: self.source.level,
@@ -247,14 +275,15 @@ impl Pass<'_> {
         }
     }
 
-    /// A pass with a mask that is at hand.
+    /// A pass with a mask that is at hand; `count` is that of the whole batch.
     pub(super) fn with_mask<T: Element>(
         &self,
         tensor: &mut Tensor<'_, T>,
         words: &[u64],
-        scale: Option<T::Scale>,
+        count: DropCount,
     ) {
-        if self.copies {
+        let scale = self.scale::<T>(count);
+        if self.copies && scale.is_none_or(|scale| scale == T::Scale::ONE) {
             return self.without_drops(tensor, T::Scale::ONE);
         }
         #[cfg(feature = "rayon")]
@@ -296,7 +325,8 @@ impl Pass<'_> {
         bits: &[u64],
         units: Range<usize>,
     ) {
-        let Some((noise, first)) = &self.noise else { return };
+        // A copy, so that nothing points into the pass: compilers then know what it holds.
+        let Some((noise, first)) = self.noise else { return };
         self.walk(bits, units.start).for_each_run(Units::Dropped, units, |run| {
             let index = first.wrapping_add(run.index as u64);
             for i in 0..run.len {
