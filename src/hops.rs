@@ -32,7 +32,7 @@ fn files(backtrace: &str) -> Vec<&str> {
 }
 
 /// With AVX2 the training step of the quick start reaches the loop in at most eight calls, each file
-/// once and in a row: mask, pass, walk, dispatch, backend. Builds that inline show the same calls.
+/// once and in a row: mask, pass, walk, dispatch, backend.
 #[test]
 fn a_tensor_is_passed_on_in_one_direction() -> Result<(), Error> {
     if !Backend::Avx2.is_available() {
@@ -55,8 +55,10 @@ fn a_tensor_is_passed_on_in_one_direction() -> Result<(), Error> {
         .collect();
     let mut rows = own.clone();
     rows.dedup();
-    let way = ["apply/x86", "apply/mod", "apply/walk", "plan/pass", "plan/mask"];
-    assert!(rows.iter().copied().eq(&way), "{rows:?}\n{backtrace}");
+    // Optimised builds may leave out a call that is the last thing its caller does.
+    let mut way = ["apply/x86", "apply/mod", "apply/walk", "plan/pass", "plan/mask"].iter();
+    assert!(rows.iter().all(|file| way.any(|next| next == *file)), "{rows:?}\n{backtrace}");
+    assert_eq!(rows.last(), Some(&&"plan/mask"), "{backtrace}");
     assert!(own.len() <= 8, "{own:?}\n{backtrace}");
     Ok(())
 }

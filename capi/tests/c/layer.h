@@ -1,5 +1,5 @@
-/* What the programs of hostile calls share: a refusal that is checked, and a layer with its plan, mask
- * and tensors. */
+/* What the programs of hostile calls share: a refusal that is checked, and a layer with its plan,
+ * mask and tensors. */
 #ifndef LAYER_H
 #define LAYER_H
 

@@ -1,5 +1,5 @@
-/* Calls of passes and masks that must be refused, each with its status, and nothing written; and what
- * is allowed though it looks odd. */
+/* Calls of passes and masks that must be refused, each with its status, and nothing written; and
+ * what is allowed though it looks odd. */
 
 #include "layer.h"
 
