@@ -1,11 +1,13 @@
 //! A test of the structure: the way of a tensor from the caller to the loop that changes it.
 
+extern crate alloc;
 extern crate std;
 
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
 use std::backtrace::Backtrace;
-use std::cell::{Cell, RefCell};
-use std::string::{String, ToString};
-use std::vec::Vec;
 
 use crate::{Backend, DropBlock, Error, Key, Shape};
 
@@ -41,8 +43,8 @@ fn a_tensor_is_passed_on_in_one_direction() -> Result<(), Error> {
     }
     let layer = DropBlock::new(7, 0.1)?.with_backend(Backend::Avx2)?;
     let plan = layer.plan(Shape::nchw(2, 8, 14, 14))?;
-    let mut words = std::vec![0; plan.mask_words()];
-    let mut x = std::vec![1.0_f32; plan.elements()];
+    let mut words = vec![0; plan.mask_words()];
+    let mut x = vec![1.0_f32; plan.elements()];
     let mask = plan.draw(Key::new(2024), &mut words)?;
     IS_WANTED.set(true);
     mask.forward_in_place(&mut x)?;

@@ -291,20 +291,17 @@ fn check_refusals(check: &Check<'_>) {
     let x = vec![1.0_f32; plan.elements()];
     let long = vec![1.0_f32; plan.elements() + 1];
     let words = vec![0; plan.mask_words()];
-    let refused =
-        |what: &str,
-         y: &[f32],
-         run: &(dyn Fn(&Plan, &mut [u64], &mut [f32]) -> Result<(), Error> + Sync)| {
-            let refuse = |plan: &Plan| {
-                let (mut words, mut y) = (vec![!0; words.len()], y.to_vec());
-                let error = run(plan, &mut words, &mut y);
-                assert!(error.is_err(), "{what}");
-                assert!(y.iter().all(|&y| y == 1.0), "{what} has written");
-                assert!(words.iter().all(|&word| word == !0), "{what} has written a mask");
-                error
-            };
-            assert_eq!(POOLS[1].install(|| refuse(&check.parallel)), refuse(plan), "{what}");
+    let refused = |what: &str, y: &[f32], run: &Operation<'_>| {
+        let refuse = |plan: &Plan| {
+            let (mut words, mut y) = (vec![!0; words.len()], y.to_vec());
+            let error = run(plan, &mut words, &mut y);
+            assert!(error.is_err(), "{what}");
+            assert!(y.iter().all(|&y| y == 1.0), "{what} has written");
+            assert!(words.iter().all(|&word| word == !0), "{what} has written a mask");
+            error
         };
+        assert_eq!(POOLS[1].install(|| refuse(&check.parallel)), refuse(plan), "{what}");
+    };
     refused("a long output", &long, &|plan, _, y| plan.forward_in_place(key, y).map(|_| ()));
     refused("a long output of words", &long, &|plan, _, y| {
         plan.mask_from(&words)?.backward_in_place(y)
@@ -355,16 +352,15 @@ fn check_refusals(check: &Check<'_>) {
     }
 }
 
+/// An operation on a mask and a tensor that is to be refused.
+type Operation<'o> = dyn Fn(&Plan, &mut [u64], &mut [f32]) -> Result<(), Error> + Sync + 'o;
+
 /// Counts that no mask of the plan has.
 fn check_refused_counts(
     plan: &Plan,
     key: Key,
     x: &[f32],
-    refused: &dyn Fn(
-        &str,
-        &[f32],
-        &(dyn Fn(&Plan, &mut [u64], &mut [f32]) -> Result<(), Error> + Sync),
-    ),
+    refused: &dyn Fn(&str, &[f32], &Operation<'_>),
 ) {
     let units = plan.units() as u64;
     // More dropped units than units, fewer units than the mask has, and scales that do not follow.
