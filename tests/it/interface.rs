@@ -456,7 +456,8 @@ fn messages_speak_of_what_is_wrong() -> Result<(), Error> {
     let shape = Shape::new(1, 1, Map::hw(1, (1 << 31) + 1), Layout::ChannelsFirst);
     let message = "width of the map must be at most 2147483648, got 2147483649";
     assert_eq!(text(layer.plan(shape).err()), message);
-    assert!(layer.plan(Shape::nchw(1, 1, 1, 1 << 31)).is_ok());
+    let longest = (usize::MAX / 2).min(1 << 31);
+    assert!(layer.plan(Shape::nchw(1, 1, 1, longest)).is_ok());
 
     // The length that is named does.
     let plan = layer.plan(Shape::nchw(2, 3, 14, 14))?;
