@@ -49,7 +49,7 @@ const OPERATIONS: [(&str, Operation); 5] = [
     }),
     ("drop only", |plan, b| {
         let key = b.key();
-        plan.draw(key, b.words)?.drop_only(&mut *b.x, 0.0)
+        plan.drop_only(key, &mut *b.x, 0.0).map(|_| ())
     }),
 ];
 

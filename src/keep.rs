@@ -6,7 +6,7 @@ use wide::u32x8;
 
 use crate::bits::{self, WORD_BITS};
 use crate::error::Buffer;
-use crate::mask::CHUNK;
+use crate::mask::{CHUNK, ignore};
 use crate::plan::scale::Rule;
 use crate::{Drawn, DropCount, Element, Error, Plan};
 
@@ -285,7 +285,7 @@ impl Plan {
                 let dropped = source.count(first..first + group);
                 DropCount { dropped, total: geometry.group_units() as u64 }
             };
-            total += source.for_each_tile(first..first + group, 1, |units, bits| {
+            total += source.for_each_tile(first..first + group, 1, ignore, |units, bits| {
                 let mut start = units.start;
                 while start < units.end {
                     let plane = start / size;

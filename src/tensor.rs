@@ -113,7 +113,7 @@ impl<'t, T, D: AsMut<[T]> + ?Sized> From<&'t mut D> for ViewMut<'t, T> {
     }
 }
 
-/// Where the elements of a tensor lie in its buffer.
+/// Where the elements of a view lie in its buffer.
 #[derive(Clone, Copy)]
 struct Place {
     /// From the first that any unit has to the last.
@@ -122,12 +122,12 @@ struct Place {
     /// The first unit's, counted from the start.
     origin: usize,
     strides: [isize; 5],
-    rows: Rows,
 }
 
 impl Place {
     /// Checks that all elements lie in a buffer of this length.
-    #[inline]
+    // Not inlined, so that passes over dense tensors are small.
+    #[inline(never)]
     fn new(
         geometry: &Geometry,
         buffer: Buffer,
@@ -135,40 +135,23 @@ impl Place {
         first: usize,
         strides: Option<[isize; 5]>,
     ) -> Result<Self, Error> {
-        if let Some(strides) = strides {
-            return Self::of_view(geometry, buffer, len, first, strides);
-        }
-        let needed = geometry.elements();
-        if len != needed {
-            return Err(Error::Length { buffer, needed, given: len });
-        }
-        let (strides, rows) = (geometry.strides, geometry.rows);
-        Ok(Self { start: 0, end: len, origin: 0, strides, rows })
-    }
-
-    // Not inlined, so that passes over dense tensors are small.
-    #[inline(never)]
-    fn of_view(
-        geometry: &Geometry,
-        buffer: Buffer,
-        len: usize,
-        first: usize,
-        strides: [isize; 5],
-    ) -> Result<Self, Error> {
+        let Some(strides) = strides else {
+            check_dense(geometry, buffer, len)?;
+            return Ok(Self { start: 0, end: len, origin: 0, strides: geometry.strides });
+        };
         let sizes = geometry.sizes();
         let Some((before, after)) = reach(&sizes, &strides, MAX_ELEMENTS)? else {
-            return Ok(Self { start: 0, end: 0, origin: 0, strides, rows: geometry.rows });
+            // Those of an empty view may be anything.
+            return Ok(Self { start: 0, end: 0, origin: 0, strides: geometry.strides });
         };
         let outside = Error::View { buffer, needed: [before, after], given: [first, len] };
         let start = first.checked_sub(before).ok_or(outside)?;
         let end = first.checked_add(after).and_then(|last| last.checked_add(1));
         let end = end.filter(|&end| end <= len).ok_or(outside)?;
-        let rows = Rows::new(&sizes, &strides, before);
-        Ok(Self { start, end, origin: before, strides, rows })
+        Ok(Self { start, end, origin: before, strides })
     }
 
     /// The same for a tensor that is written, in which no two units may share an element.
-    #[inline]
     fn of_output(
         geometry: &Geometry,
         len: usize,
@@ -181,44 +164,65 @@ impl Place {
         }
         Ok(place)
     }
+
+    fn rows(&self, geometry: &Geometry) -> Rows {
+        Rows::new(&geometry.sizes(), &self.strides, self.origin)
+    }
 }
 
-/// The tensor of a pass in place, and where its units lie.
+#[inline]
+fn check_dense(geometry: &Geometry, buffer: Buffer, len: usize) -> Result<(), Error> {
+    let needed = geometry.elements();
+    if len == needed { Ok(()) } else { Err(Error::Length { buffer, needed, given: len }) }
+}
+
+/// The tensor of a pass in place, and where its units lie if it is a view.
 #[inline]
 pub(crate) fn in_place<'t, T: Copy>(
     geometry: &Geometry,
     x: ViewMut<'t, T>,
-) -> Result<(Tensor<'t, T>, Rows), Error> {
+) -> Result<(Tensor<'t, T>, Option<Rows>), Error> {
     let Memory::Elements(data) = x.data else { return Err(Error::Uninit) };
+    if x.strides.is_none() {
+        check_dense(geometry, Buffer::Output, data.len())?;
+        return Ok((Tensor::InPlace(data), None));
+    }
     let place = Place::of_output(geometry, data.len(), x.first, x.strides)?;
     let elements = data.get_mut(place.start..place.end).unwrap_or_default();
-    Ok((Tensor::InPlace(elements), place.rows))
+    Ok((Tensor::InPlace(elements), Some(place.rows(geometry))))
 }
 
-/// The tensor of a pass from `x` to `y`, and where its units lie. Where they do not lie alike in
-/// both, `x` is copied to where they lie in `y`, so that all that follows knows one place for each
-/// unit. It is the last check of a pass, as it may write.
+/// The tensor of a pass from `x` to `y`, and where its units lie if it is a view. Where they do not
+/// lie alike in both, `x` is copied to where they lie in `y`, so that all that follows knows one
+/// place for each unit. It is the last check of a pass, as it may write.
 #[inline]
 pub(crate) fn pair<'t, T: Copy>(
     geometry: &Geometry,
     level: Level,
     x: View<'t, T>,
     y: ViewMut<'t, T>,
-) -> Result<(Tensor<'t, T>, Rows), Error> {
-    let from = Place::new(geometry, Buffer::Input, x.data.len(), x.first, x.strides)?;
+) -> Result<(Tensor<'t, T>, Option<Rows>), Error> {
     let y_data = match y.data {
         Memory::Elements(data) => as_uninit(data),
         Memory::Uninit(data) => data,
     };
+    let stores = Stores::of(level, size_of_val(x.data));
+    if x.strides.is_none() && y.strides.is_none() {
+        check_dense(geometry, Buffer::Input, x.data.len())?;
+        check_dense(geometry, Buffer::Output, y_data.len())?;
+        return Ok((Tensor::To(x.data, y_data, stores), None));
+    }
+    let from = Place::new(geometry, Buffer::Input, x.data.len(), x.first, x.strides)?;
     let to = Place::of_output(geometry, y_data.len(), y.first, y.strides)?;
     let x = x.data.get(from.start..from.end).unwrap_or_default();
     let y = y_data.get_mut(to.start..to.end).unwrap_or_default();
-    let tensor = if from.rows == to.rows {
-        Tensor::To(x, y, Stores::of(level, size_of_val(x)))
+    let rows = to.rows(geometry);
+    let tensor = if from.rows(geometry) == rows {
+        Tensor::To(x, y, stores)
     } else {
         Tensor::InPlace(gather(&geometry.sizes(), &from, &to, x, y))
     };
-    Ok((tensor, to.rows))
+    Ok((tensor, Some(rows)))
 }
 
 /// Copies every unit, and returns `y` as elements: a view of elements, or dense.

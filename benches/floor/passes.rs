@@ -169,7 +169,7 @@ fn operations<T: Number>() -> [Operation<T>; 12] {
             let mask = done(plan.mask_from(&b.words));
             time(|| done(mask.backward_in_place(view_mut(&mut b.x, b.strides))))
         }),
-        ("drop only", Floor::InPlace, |plan, b| {
+        ("drop only with mask", Floor::InPlace, |plan, b| {
             let key = b.key();
             time(|| {
                 let mask = done(plan.draw(key, &mut b.words));
@@ -177,7 +177,7 @@ fn operations<T: Number>() -> [Operation<T>; 12] {
                 b.count = mask.count();
             })
         }),
-        ("drop only no mask", Floor::InPlace, |plan, b| {
+        ("drop only", Floor::InPlace, |plan, b| {
             let key = b.key();
             time(|| {
                 let drawn = done(plan.drop_only(key, b.x_mut(), T::ZERO));

@@ -21,7 +21,7 @@ const TILE: usize = 1 << 16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walk<'w> {
     pub(crate) geometry: &'w Geometry,
-    pub(crate) rows: Rows,
+    pub(crate) rows: &'w Rows,
     pub(crate) sampler: &'w Sampler,
     pub(crate) rule: Rule,
     pub(crate) level: Level,
@@ -98,11 +98,35 @@ impl Walk<'_> {
         units: Range<usize>,
         scales: Scales<'_, T::Scale>,
     ) {
+        if matches!(scales, Scales::One(_)) && !self.channels_adjacent() && self.rows.are_padded() {
+            return self.apply_padded_rows(tensor, units, scales);
+        }
         self.for_each_tile(units, |planes, positions| {
             self.rows.for_each_row(positions, self.geometry.plane, |row| {
                 self.apply_row(tensor, planes.clone(), row, scales);
             });
         });
+    }
+
+    /// Applies units map by map, in each all rows at once.
+    fn apply_padded_rows<T: Element>(
+        &self,
+        tensor: &mut Tensor<'_, T>,
+        units: Range<usize>,
+        scales: Scales<'_, T::Scale>,
+    ) {
+        let plane = self.geometry.plane;
+        let (planes, positions) = self.geometry.split(&units);
+        for mask_plane in planes {
+            self.rows.for_each_slice(positions.clone(), |start, count, len| {
+                let runs = Runs { count, len, step: self.rows.row.unsigned_abs(), bit_step: len };
+                let bit = mask_plane * plane + start - self.first;
+                self.geometry.for_each_map(mask_plane, |sample, channel| {
+                    let tensor = &mut tensor.from(self.rows.element(sample, channel, start));
+                    apply(self.level, tensor, self.bits, bit, runs, scales);
+                });
+            });
+        }
     }
 
     /// Applies units each of which has the scale of its position. Scales are formed for a few
@@ -145,7 +169,7 @@ impl Walk<'_> {
     }
 
     /// Whether the units of the mask are the elements of the tensor, one for one.
-    fn is_line(&self) -> bool {
+    pub(crate) fn is_line(&self) -> bool {
         self.rows.line && self.geometry.is_unshared()
     }
 
@@ -341,6 +365,43 @@ impl Walk<'_> {
         });
     }
 
+    /// Writes a value to blocks of a tensor that is one line: those that begin so far from unit `first`.
+    #[inline]
+    pub(crate) fn drop_blocks<T: Copy>(
+        &self,
+        tensor: &mut Tensor<'_, T>,
+        first: usize,
+        units: &[u32],
+        value: T,
+    ) {
+        let Tensor::InPlace(x) = tensor else { return };
+        let x = x.get_mut(first..).unwrap_or_default();
+        let ([depth, rows, len], [_, height, width]) =
+            (self.sampler.blocks.block, self.sampler.blocks.map);
+        macro_rules! fill_rows {
+            ($fill:expr) => {
+                for &unit in units {
+                    for d in 0..depth {
+                        let mut start = unit as usize + d * height * width;
+                        for _ in 0..rows {
+                            if let Some(row) = x.get_mut(start..start + len) {
+                                $fill(row, value);
+                            }
+                            start += width;
+                        }
+                    }
+                }
+            };
+        }
+        // The length is that of all rows: no branch on it in the loop.
+        match len {
+            2..4 => fill_rows!(fill_ends::<T, 2>),
+            4..9 => fill_rows!(fill_ends::<T, 4>),
+            9..17 => fill_rows!(fill_ends::<T, 8>),
+            _ => fill_rows!(<[T]>::fill),
+        }
+    }
+
     /// Visits units in the range, whole planes or a part of one, as runs of elements.
     pub(crate) fn for_each_run(
         &self,
@@ -358,27 +419,22 @@ impl Walk<'_> {
             });
         }
         let &Geometry { plane, channels, .. } = self.geometry;
-        let mask_channels = self.geometry.mask_channels.max(1);
         let (planes, positions) = self.geometry.split(&units);
         for mask_plane in planes {
-            let own_samples = self.geometry.samples_of(mask_plane / mask_channels);
-            let own_channels = self.geometry.channels_of(mask_plane % mask_channels);
             self.rows.for_each_row(positions.clone(), plane, |row| {
                 let bit = mask_plane * plane + row.start - self.first;
                 let start = self.rows.element(0, 0, row.start);
                 self.for_each_gap(which, bit, row.len(), |gap| {
                     let position = row.start + gap.start;
                     let start = start.wrapping_add_signed(gap.start as isize * self.rows.step);
-                    for sample in own_samples.clone() {
-                        for channel in own_channels.clone() {
-                            visit(Run {
-                                element: start.wrapping_add_signed(self.rows.map(sample, channel)),
-                                step: self.rows.step,
-                                len: gap.len(),
-                                index: (sample * channels + channel) * plane + position,
-                            });
-                        }
-                    }
+                    self.geometry.for_each_map(mask_plane, |sample, channel| {
+                        visit(Run {
+                            element: start.wrapping_add_signed(self.rows.map(sample, channel)),
+                            step: self.rows.step,
+                            len: gap.len(),
+                            index: (sample * channels + channel) * plane + position,
+                        });
+                    });
                 });
             });
         }
@@ -396,6 +452,17 @@ impl Walk<'_> {
             Units::All => visit(0..len),
             Units::Dropped => for_each_dropped(self.bits, bit, len, visit),
         }
+    }
+}
+
+/// Fills a row of `N` to `2 N` elements by two stores, which may overlap.
+#[inline(always)]
+fn fill_ends<T: Copy, const N: usize>(row: &mut [T], value: T) {
+    if let Some(first) = row.first_chunk_mut() {
+        *first = [value; N];
+    }
+    if let Some(last) = row.last_chunk_mut() {
+        *last = [value; N];
     }
 }
 

@@ -193,7 +193,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::mask::{Sampler, Source};
+    use crate::mask::{Sampler, Source, ignore};
     use crate::{BlockSize, DropBlock, Gamma, Key, Shape};
 
     /// The measurement behind [`Method::choose`]: picoseconds a unit of each method, and of a long
@@ -259,7 +259,7 @@ mod tests {
                 let Ok(source) = plan.source(Key::new(1).with_step(round)) else { return };
                 let source = Source { sampler, ..source };
                 let start = Instant::now();
-                source.fill(planes, &mut mask);
+                source.fill(planes, &mut mask, ignore);
                 *best = start.elapsed().as_nanos().min(*best);
             }
         }

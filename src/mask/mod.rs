@@ -25,7 +25,7 @@ mod window;
 mod x86;
 
 use method::{Method, Recipe};
-pub(crate) use tile::CHUNK;
+pub(crate) use tile::{CHUNK, ignore};
 
 /// What decides the bits of a mask for every key: the blocks, and gamma as a table of gaps. The
 /// recipe decides only how fast they come.
@@ -98,13 +98,26 @@ impl<'a> Source<'a> {
         Walker::new(&self.sampler.table, self.streams, start)
     }
 
-    /// Fills whole planes and returns how many units are dropped.
-    fn fill_planes(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) -> u64 {
+    /// Fills whole planes and returns how many units are dropped. Visits blocks as
+    /// [`fill`](Self::fill) does.
+    fn fill_planes(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+        visit: &mut impl FnMut(usize, &[u32]),
+    ) -> u64 {
         words.fill(0);
         let units = planes.len() * self.plane_bits();
+        let first = planes.start * self.plane_bits();
+        let mut visit = |unit: usize, units: &[u32]| visit(first + unit, units);
         match self.level {
-            Level::X86(x86) => on_x86!(x86, x86::fill_planes(x86, self, walker, planes, words)),
-            Level::Scalar | Level::Simd(_) => self.fill_cleared(walker, planes, words),
+            Level::X86(x86) => {
+                on_x86!(x86, x86::fill_planes(x86, self, walker, planes, words, visit));
+            }
+            Level::Scalar | Level::Simd(_) => {
+                self.fill_cleared(walker, planes, words, |corner| visit(corner, &[0]));
+            }
         }
         count(self.level, words, 0..units)
     }
@@ -112,10 +125,16 @@ impl<'a> Source<'a> {
     /// Fills whole planes of a cleared mask. Inlined with all that it calls, so that it can be
     /// compiled for more instructions.
     #[inline(always)]
-    fn fill_cleared(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+    fn fill_cleared(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+        visit: impl FnMut(usize),
+    ) {
         match (self.sampler.blocks.region, self.method()) {
-            (Region::Valid, Method::Blocks) => self.fill_blocks(walker, planes, words),
-            (Region::Valid, Method::Runs) => self.fill_and_double(walker, planes, words),
+            (Region::Valid, Method::Blocks) => self.fill_blocks(walker, planes, words, visit),
+            (Region::Valid, Method::Runs) => self.fill_and_double(walker, planes, words, visit),
             (Region::Full, Method::Blocks) => self.fill_clipped_blocks(walker, planes, words),
             (Region::Full, Method::Runs) => self.fill_clipped_and_double(walker, planes, words),
         }
@@ -123,14 +142,24 @@ impl<'a> Source<'a> {
 
     /// Each block at once where its bits fit in a few words.
     #[inline(always)]
-    fn fill_blocks(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+    fn fill_blocks(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+        mut visit: impl FnMut(usize),
+    ) {
         let depth = self.sampler.blocks.block[0];
         let [_, height, width] = self.sampler.blocks.map;
         let Some(pattern) = self.sampler.recipe.pattern else {
-            return self.for_each_corner(walker, planes, |corner| self.set_rows(words, corner));
+            return self.for_each_corner(walker, planes, |corner| {
+                self.set_rows(words, corner);
+                visit(corner);
+            });
         };
         self.for_each_corner(walker, planes, |corner| {
             (0..depth).for_each(|d| pattern.set(words, corner + d * height * width));
+            visit(corner);
         });
     }
 
@@ -153,10 +182,19 @@ impl<'a> Source<'a> {
     /// First rows of blocks, then doubling. No block crosses a border, so that all planes are one
     /// line.
     #[inline(always)]
-    fn fill_and_double(&self, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+    fn fill_and_double(
+        &self,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+        mut visit: impl FnMut(usize),
+    ) {
         let len = self.sampler.blocks.block[2];
         let line = 0..planes.len() * self.plane_bits();
-        self.for_each_corner(walker, planes, |corner| bits::set(words, corner, len));
+        self.for_each_corner(walker, planes, |corner| {
+            bits::set(words, corner, len);
+            visit(corner);
+        });
         self.double_rows(words, line);
     }
 

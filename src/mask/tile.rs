@@ -16,12 +16,22 @@ pub(crate) const CHUNK: usize = 256;
 /// The same where segments are drawn side by side: 32 KiB, for the mask of as many.
 pub(super) const LARGE_CHUNK: usize = 4096;
 
+/// For those who do not want to see the blocks. A function, so that there is one copy of what takes it.
+pub(crate) fn ignore(_: usize, _: &[u32]) {}
+
 impl Source<'_> {
     /// Fills a mask of `planes` planes and returns how many units are dropped, counted while they are
-    /// in the nearest cache.
-    pub(crate) fn fill(&self, planes: usize, mask: &mut [u64]) -> u64 {
+    /// in the nearest cache. Under `Valid` it visits the first units of all blocks, some at a time and
+    /// in no order: a unit, and how far each of them is from it.
+    pub(crate) fn fill(
+        &self,
+        planes: usize,
+        mask: &mut [u64],
+        mut visit: impl FnMut(usize, &[u32]),
+    ) -> u64 {
         if let Level::X86(x86) = self.level
-            && let Some(dropped) = on_x86!(x86, x86::fill_in_lanes(x86, self, planes, mask))
+            && let Some(dropped) =
+                on_x86!(x86, x86::fill_in_lanes(x86, self, planes, mask, &mut visit))
         {
             return dropped;
         }
@@ -35,7 +45,7 @@ impl Source<'_> {
             let end = planes.min(plane + tile);
             let words = bits::words((end - plane) * plane_bits);
             let Some((words, others)) = rest.split_at_mut_checked(words) else { break };
-            dropped += self.fill_planes(&mut walker, plane..end, words);
+            dropped += self.fill_planes(&mut walker, plane..end, words, &mut visit);
             (rest, plane) = (others, end);
         }
         dropped
@@ -54,26 +64,29 @@ impl Source<'_> {
 
     /// Calls `visit(units, bits)` for the mask of a run of planes, a tile at a time, generated on
     /// the stack: the first bit of `bits` is the first of `units`. As long as `group` planes
-    /// have no more than [`tile_units`](Self::tile_units), a tile holds a multiple of them. Returns
-    /// how many units are dropped.
+    /// have no more than [`tile_units`](Self::tile_units), a tile holds a multiple of them. Visits
+    /// blocks as [`fill`](Self::fill) does where a tile holds a plane. Returns how many units are
+    /// dropped.
     pub(crate) fn for_each_tile(
         &self,
         planes: Range<usize>,
         group: usize,
+        mut visit_blocks: impl FnMut(usize, &[u32]),
         visit: impl FnMut(Range<usize>, &[u64]),
     ) -> u64 {
         if self.is_large(planes.len()) {
-            return self.for_each_large_tile(planes, group, visit);
+            return self.for_each_large_tile(planes, group, visit_blocks, visit);
         }
         let mut walker = self.walker(self.position(planes.start));
-        let fill =
-            |tile: Range<usize>, words: &mut [u64]| self.fill_planes(&mut walker, tile, words);
+        let fill = |tile: Range<usize>, words: &mut [u64]| {
+            self.fill_planes(&mut walker, tile, words, &mut visit_blocks)
+        };
         self.for_each_tile_in(&mut [0; CHUNK], planes, group, usize::MAX, fill, visit)
     }
 
     /// Counts the dropped units of a run of planes without a buffer.
     pub(crate) fn count(&self, planes: Range<usize>) -> u64 {
-        self.for_each_tile(planes, 1, |_, _| ())
+        self.for_each_tile(planes, 1, ignore, |_, _| ())
     }
 
     /// A tile has the segments that are drawn side by side, unless a group has more. Not inlined, or
@@ -83,11 +96,15 @@ impl Source<'_> {
         &self,
         planes: Range<usize>,
         group: usize,
+        mut visit_blocks: impl FnMut(usize, &[u32]),
         visit: impl FnMut(Range<usize>, &[u64]),
     ) -> u64 {
         let most = batch_planes(&self.sampler.blocks).max(1);
-        let fill =
-            |tile: Range<usize>, words: &mut [u64]| self.skip(tile.start).fill(tile.len(), words);
+        let fill = |tile: Range<usize>, words: &mut [u64]| {
+            let first = tile.start * self.plane_bits();
+            let visit = |unit: usize, units: &[u32]| visit_blocks(first + unit, units);
+            self.skip(tile.start).fill(tile.len(), words, visit)
+        };
         self.for_each_tile_in(&mut [0; LARGE_CHUNK], planes, group, most, fill, visit)
     }
 

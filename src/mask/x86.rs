@@ -21,22 +21,30 @@ use crate::count::count;
 use crate::cpu::X86;
 use crate::key::SEGMENT;
 
-/// Fills whole planes of a cleared mask.
+/// Fills whole planes of a cleared mask, and visits blocks as [`Source::fill`] does.
 pub(super) fn fill_planes(
     x86: X86,
     source: &Source<'_>,
     walker: &mut Walker<'_>,
     planes: Range<usize>,
     words: &mut [u64],
+    visit: impl FnMut(usize, &[u32]),
 ) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn avx2(source: &Source<'_>, walker: &mut Walker<'_>, planes: Range<usize>, words: &mut [u64]) {
+    fn avx2(
+        source: &Source<'_>,
+        walker: &mut Walker<'_>,
+        planes: Range<usize>,
+        words: &mut [u64],
+        mut visit: impl FnMut(usize, &[u32]),
+    ) {
         if !source.sampler.recipe.lanes {
-            return source.fill_cleared(walker, planes, words);
+            return source.fill_cleared(walker, planes, words, |corner| visit(corner, &[0]));
         }
+        let visit = |units: &[u32]| visit(0, units);
         let (origin, end) = (source.position(planes.start), source.position(planes.end));
         // SAFETY: this function has the instructions.
-        unsafe { fill_walked::<__m256i>(source, walker, origin, end, words, 0) };
+        unsafe { fill_walked::<__m256i>(source, walker, origin, end, words, 0, visit) };
         if by_runs(source) {
             source.double_rows(words, 0..planes.len() * source.plane_bits());
         }
@@ -44,7 +52,7 @@ pub(super) fn fill_planes(
 
     let _avx2 = x86.avx2();
     // SAFETY: the token proves the instructions.
-    unsafe { avx2(source, walker, planes, words) }
+    unsafe { avx2(source, walker, planes, words, visit) }
 }
 
 /// Sets what the method sets for the blocks of a walker's centres before `end`, in words whose bit
@@ -61,6 +69,7 @@ unsafe fn fill_walked<V: Ints>(
     end: u64,
     words: &mut [u64],
     shift: usize,
+    mut visit: impl FnMut(&[u32]),
 ) {
     let mut list = [0; SHORT_LIST];
     while let Some((start, found)) = walker.list(end, &mut list) {
@@ -75,6 +84,7 @@ unsafe fn fill_walked<V: Ints>(
         let units = list.get(..found).unwrap_or_default();
         // SAFETY: the instructions are there.
         unsafe { set_corners::<V>(source, words, shift, units) };
+        visit(units);
     }
 }
 
@@ -96,6 +106,7 @@ pub(super) fn fill_in_lanes(
     source: &Source<'_>,
     planes: usize,
     mask: &mut [u64],
+    visit: impl FnMut(usize, &[u32]),
 ) -> Option<u64> {
     let segment = u64::from(SEGMENT);
     let whole = source.position(0).div_ceil(segment)..source.position(planes) / segment;
@@ -104,23 +115,33 @@ pub(super) fn fill_in_lanes(
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn avx2(source: &Source<'_>, planes: usize, mask: &mut [u64]) -> u64 {
+    fn avx2(
+        source: &Source<'_>,
+        planes: usize,
+        mask: &mut [u64],
+        visit: impl FnMut(usize, &[u32]),
+    ) -> u64 {
         // SAFETY: this function has the instructions.
-        unsafe { fill_batches::<__m256i>(source, planes, mask) }
+        unsafe { fill_batches::<__m256i>(source, planes, mask, visit) }
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
-    fn avx512(source: &Source<'_>, planes: usize, mask: &mut [u64]) -> u64 {
+    fn avx512(
+        source: &Source<'_>,
+        planes: usize,
+        mask: &mut [u64],
+        visit: impl FnMut(usize, &[u32]),
+    ) -> u64 {
         // SAFETY: this function has the instructions.
-        unsafe { fill_batches::<__m512i>(source, planes, mask) }
+        unsafe { fill_batches::<__m512i>(source, planes, mask, visit) }
     }
 
     Some(match x86 {
         // SAFETY: the token proves the instructions.
-        X86::Avx2(_) => unsafe { avx2(source, planes, mask) },
+        X86::Avx2(_) => unsafe { avx2(source, planes, mask, visit) },
         // SAFETY: the token proves the instructions.
-        X86::Avx512(_) => unsafe { avx512(source, planes, mask) },
+        X86::Avx512(_) => unsafe { avx512(source, planes, mask, visit) },
     })
 }
 
@@ -131,7 +152,12 @@ pub(super) fn fill_in_lanes(
 ///
 /// The level's instructions are there.
 #[inline(always)]
-unsafe fn fill_batches<V: Ints>(source: &Source<'_>, planes: usize, mask: &mut [u64]) -> u64 {
+unsafe fn fill_batches<V: Ints>(
+    source: &Source<'_>,
+    planes: usize,
+    mask: &mut [u64],
+    mut visit: impl FnMut(usize, &[u32]),
+) -> u64 {
     let Some(positions) = NonZeroU64::new(source.sampler.blocks.positions()) else { return 0 };
     let (first, last) = (source.position(0), source.position(planes));
     let (plane_bits, segment) = (source.plane_bits(), u64::from(SEGMENT));
@@ -153,6 +179,7 @@ unsafe fn fill_batches<V: Ints>(source: &Source<'_>, planes: usize, mask: &mut [
         let origin = source.position(plane);
         let words = mask.get_mut(plane * plane_bits / WORD_BITS..).unwrap_or_default();
         let shift = plane * plane_bits % WORD_BITS;
+        let mut visit = |units: &[u32]| visit(plane * plane_bits, units);
         if lanes > 0 {
             // SAFETY: the instructions are there.
             let (units, mut lanes) = unsafe {
@@ -168,11 +195,12 @@ unsafe fn fill_batches<V: Ints>(source: &Source<'_>, planes: usize, mask: &mut [
                 let Some(list @ [_, ..]) = list.get(..found) else { break };
                 // SAFETY: the instructions are there.
                 unsafe { set_corners::<V>(source, words, shift, list) };
+                visit(list);
             }
         } else {
             let walker = &mut source.walker(at);
             // SAFETY: the instructions are there.
-            unsafe { fill_walked::<V>(source, walker, origin, end, words, shift) };
+            unsafe { fill_walked::<V>(source, walker, origin, end, words, shift, visit) };
         }
         at = end;
         // The planes that no further block reaches.

@@ -6,7 +6,8 @@ use core::ops::Range;
 use super::Plan;
 use super::pass::Pass;
 use crate::apply::Tensor;
-use crate::{Drawn, Error, Key, ViewMut};
+use crate::mask::ignore;
+use crate::{Drawn, Error, Key, Region, ViewMut};
 
 impl Plan {
     /// Drops without scaling and without a mask buffer: writes `value` to dropped units and leaves
@@ -79,7 +80,21 @@ impl Pass<'_> {
 
     pub(super) fn drop_in_tiles<T: Copy>(&self, tensor: &mut Tensor<'_, T>, value: T) -> u64 {
         let planes = 0..self.geometry.mask_planes();
-        self.source.for_each_tile(planes, 1, |units, bits| {
+        let blocks = self.source.sampler.blocks;
+        let walk = self.walk(&[], 0);
+        // Block by block where a tile holds a plane: no branch on what the mask holds.
+        if walk.is_line()
+            && blocks.region == Region::Valid
+            && blocks.units() <= self.source.tile_units(planes.end) as u64
+        {
+            return self.source.for_each_tile(
+                planes,
+                1,
+                |first, units| walk.drop_blocks(tensor, first, units, value),
+                |_, _| (),
+            );
+        }
+        self.source.for_each_tile(planes, 1, ignore, |units, bits| {
             self.drop_only(tensor, bits, units, value);
         })
     }

@@ -103,6 +103,17 @@ impl Geometry {
         }
     }
 
+    /// Visits the maps of the tensor, sample and channel, that use a map of the mask.
+    #[inline]
+    pub(crate) fn for_each_map(&self, mask_plane: usize, mut visit: impl FnMut(usize, usize)) {
+        let mask_channels = self.mask_channels.max(1);
+        for sample in self.samples_of(mask_plane / mask_channels) {
+            for channel in self.channels_of(mask_plane % mask_channels) {
+                visit(sample, channel);
+            }
+        }
+    }
+
     /// The map of the mask that a map of the tensor uses.
     pub(crate) const fn mask_plane(&self, sample: usize, channel: usize) -> usize {
         let sample = if self.mask_samples == self.samples { sample } else { 0 };
@@ -133,7 +144,7 @@ pub(crate) struct Rows {
     pub(crate) len: usize,
     pub(crate) step: isize,
     /// The distance between rows, the number of rows in a slice, the distance between slices.
-    row: isize,
+    pub(crate) row: isize,
     rows: usize,
     slice: isize,
     /// Whether all units of an unshared mask are one row, the elements without gaps.
@@ -204,6 +215,33 @@ impl Rows {
     #[inline]
     pub(crate) const fn channels_adjacent(&self, channels: usize) -> bool {
         channels > 1 && self.channel == 1 && (self.step > 1 || self.len <= 1)
+    }
+
+    /// Whether rows are elements side by side, with gaps between the rows.
+    pub(crate) const fn are_padded(&self) -> bool {
+        self.step == 1 && self.rows > 1 && self.row > 0
+    }
+
+    /// Visits the whole rows of each slice in the range of positions, and parts of rows at its ends:
+    /// the first position, the number of rows, their length.
+    pub(crate) fn for_each_slice(
+        &self,
+        positions: Range<usize>,
+        mut visit: impl FnMut(usize, usize, usize),
+    ) {
+        let (len, rows) = (self.len.max(1), self.rows.max(1));
+        let mut start = positions.start;
+        while start < positions.end {
+            let (row, left) = (start / len, positions.end - start);
+            let rest = (row + 1) * len - start;
+            let (count, len) = if rest < len || left < len {
+                (1, rest.min(left))
+            } else {
+                (((row / rows + 1) * rows - row).min(left / len), len)
+            };
+            visit(start, count, len);
+            start += count * len;
+        }
     }
 
     /// Visits the parts of the range of positions that lie in one row each, at most `most`

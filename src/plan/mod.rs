@@ -11,7 +11,7 @@ use crate::cpu::Level;
 use crate::dilate::{ALL, Reach};
 use crate::error::Buffer;
 use crate::key::SEGMENT;
-use crate::mask::{Sampler, Source};
+use crate::mask::{Sampler, Source, ignore};
 use crate::shape::MAX_AXIS;
 use crate::{Backend, DropBlock, DropCount, Element, Error, Key, Shape, Sharing};
 use crate::{bits, gamma};
@@ -364,7 +364,7 @@ impl Plan {
         if let Some(threads) = self.threads_for(self.units()) {
             return threads.fill(source, planes, words);
         }
-        source.fill(planes, words)
+        source.fill(planes, words, ignore)
     }
 
     fn words_mut<'m>(&self, words: &'m mut [u64]) -> Result<&'m mut [u64], Error> {

@@ -16,7 +16,7 @@ use super::pass::Pass;
 use super::scale::Rule;
 use crate::apply::Tensor;
 use crate::bits::WORD_BITS;
-use crate::mask::Source;
+use crate::mask::{Source, ignore};
 use crate::{DropCount, Element};
 
 /// The fewest elements that are worth a part of their own: about ten microseconds of work.
@@ -194,7 +194,8 @@ impl<'p> Shard<'p> {
 
     /// The same elements as the smallest samples that are possible.
     fn finest(mut self) -> Self {
-        let (Pass { rows, rule, .. }, geometry) = (&mut self.pass, &mut self.geometry);
+        let (mut rows, rule) = (*self.pass.rows(), self.pass.rule);
+        let geometry = &mut self.geometry;
         let (samples, channels) = (geometry.samples, geometry.channels);
         let mask_planes = geometry.mask_planes();
         let is_own = geometry.is_unshared();
@@ -212,6 +213,7 @@ impl<'p> Shard<'p> {
             && (is_own && !is_grouped || mask_planes == 1)
         {
             rows.sample = rows.channel;
+            self.pass.view = Some(rows);
             let is_one_group = geometry.group_planes == mask_planes;
             geometry.samples = samples * channels;
             geometry.channels = 1;
@@ -258,7 +260,7 @@ impl<'p> Shard<'p> {
         tensor: Tensor<'_, T>,
         run: &(impl Fn(&Self, Tensor<'_, T>) -> u64 + Sync),
     ) -> u64 {
-        let (geometry, rows) = (&self.geometry, &self.pass.rows);
+        let (geometry, rows) = (&self.geometry, self.pass.rows());
         let samples = geometry.samples;
         let elements = geometry.channels * geometry.plane;
         let extent = rows.extent(geometry.channels, geometry.plane);
@@ -319,7 +321,7 @@ fn fill(
     min: usize,
 ) -> u64 {
     if planes.len() <= step.max(min) {
-        return source.skip(planes.start).fill(planes.len(), words);
+        return source.skip(planes.start).fill(planes.len(), words, ignore);
     }
     let len = half(planes.len(), step);
     let middle = planes.start + len;

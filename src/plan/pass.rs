@@ -12,7 +12,7 @@ use super::geometry::{Geometry, Rows};
 use super::parallel::Threads;
 use super::scale::Rule;
 use crate::apply::{Tensor, Units, Walk};
-use crate::mask::Source;
+use crate::mask::{Source, ignore};
 use crate::noise::Noise;
 use crate::{Drawn, DropCount, Element, Error, Fill, Key, Scale, View, ViewMut, tensor};
 
@@ -20,7 +20,8 @@ use crate::{Drawn, DropCount, Element, Error, Fill, Key, Scale, View, ViewMut, t
 #[derive(Clone, Copy)]
 pub(super) struct Pass<'p> {
     pub(super) geometry: &'p Geometry,
-    pub(super) rows: Rows,
+    /// Where the units of a view lie.
+    pub(super) view: Option<Rows>,
     pub(super) source: Source<'p>,
     pub(super) rule: Rule,
     /// What is drawn for dropped units, and the number of the first unit of all.
@@ -169,7 +170,7 @@ impl Plan {
         });
         Ok(Pass {
             geometry: &self.geometry,
-            rows: self.geometry.rows,
+            view: None,
             source,
             rule: self.rule,
             noise,
@@ -230,14 +231,19 @@ impl Plan {
 }
 
 impl Pass<'_> {
+    #[inline]
+    pub(super) fn rows(&self) -> &Rows {
+        self.view.as_ref().unwrap_or(&self.geometry.rows)
+    }
+
     /// The tensor of a pass in place, whose units the pass then knows.
     #[inline]
     pub(super) fn in_place<'t, T: Copy>(
         &mut self,
         x: ViewMut<'t, T>,
     ) -> Result<Tensor<'t, T>, Error> {
-        let (tensor, rows) = tensor::in_place(self.geometry, x)?;
-        self.rows = rows;
+        let (tensor, view) = tensor::in_place(self.geometry, x)?;
+        self.view = view;
         Ok(tensor)
     }
 
@@ -248,8 +254,8 @@ impl Pass<'_> {
         x: View<'t, T>,
         y: ViewMut<'t, T>,
     ) -> Result<Tensor<'t, T>, Error> {
-        let (tensor, rows) = tensor::pair(self.geometry, self.source.level, x, y)?;
-        self.rows = rows;
+        let (tensor, view) = tensor::pair(self.geometry, self.source.level, x, y)?;
+        self.view = view;
         Ok(tensor)
     }
 
@@ -258,7 +264,7 @@ impl Pass<'_> {
     pub(super) fn walk<'w>(&'w self, bits: &'w [u64], first: usize) -> Walk<'w> {
         Walk {
             geometry: self.geometry,
-            rows: self.rows,
+            rows: self.rows(),
             sampler: self.source.sampler,
             rule: self.rule,
             level: self.source.level,
@@ -367,7 +373,7 @@ impl Pass<'_> {
             (Rule::Counted, _) => return self.run_group_by_group(tensor),
             (rule, _) => (rule.scale::<T>(DropCount::default()), together),
         };
-        self.source.for_each_tile(0..planes, tile, |units, bits| {
+        self.source.for_each_tile(0..planes, tile, ignore, |units, bits| {
             self.apply(tensor, bits, units, scale);
         })
     }
@@ -380,7 +386,7 @@ impl Pass<'_> {
             let dropped = self.source.count(planes.clone());
             let count = DropCount { dropped, total: self.geometry.group_units() as u64 };
             let scale = self.rule.scale::<T>(count);
-            self.source.for_each_tile(planes, self.planes_together(), |units, bits| {
+            self.source.for_each_tile(planes, self.planes_together(), ignore, |units, bits| {
                 self.apply(tensor, bits, units, scale);
             });
             total += dropped;
@@ -390,7 +396,7 @@ impl Pass<'_> {
 
     /// How many planes are best worked on together: channels that lie side by side.
     pub(super) fn planes_together(&self) -> usize {
-        if self.rows.channels_adjacent(self.geometry.channels) {
+        if self.rows().channels_adjacent(self.geometry.channels) {
             self.geometry.mask_channels.max(1)
         } else {
             1
