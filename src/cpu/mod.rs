@@ -8,7 +8,7 @@ use core::fmt;
 #[cfg_attr(not(all(target_arch = "x86_64", target_feature = "sse2")), path = "absent.rs")]
 mod x86;
 
-pub(crate) use x86::{Avx2, Avx512};
+pub(crate) use x86::X86;
 
 /// An implementation of the stages. All of them give the same bits.
 ///
@@ -102,13 +102,6 @@ impl Vectors {
     }
 }
 
-/// Proof of the instructions of one of the x86-64 backends. On other processors it cannot exist.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum X86 {
-    Avx2(Avx2),
-    Avx512(Avx512),
-}
-
 /// What can run here: each variant is proof that its instructions are there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Level {
@@ -134,8 +127,7 @@ impl Level {
         match self {
             Self::Scalar => Backend::Scalar,
             Self::Simd(_) => Backend::Simd,
-            Self::X86(X86::Avx2(_)) => Backend::Avx2,
-            Self::X86(X86::Avx512(_)) => Backend::Avx512,
+            Self::X86(x86) => x86.backend(),
         }
     }
 }

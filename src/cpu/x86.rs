@@ -8,7 +8,6 @@
 use core::arch::x86_64::{__cpuid_count, _xgetbv};
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
-use super::X86;
 use crate::Backend;
 
 /// Proof of AVX2, BMI1, BMI2, LZCNT, POPCNT and F16C.
@@ -27,6 +26,13 @@ impl Avx512 {
     }
 }
 
+/// Proof of the instructions of one of the x86-64 backends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum X86 {
+    Avx2(Avx2),
+    Avx512(Avx512),
+}
+
 impl X86 {
     /// The chosen one, without a choice the faster one, if the processor has it.
     #[inline]
@@ -35,6 +41,13 @@ impl X86 {
             Some(Backend::Avx512) | None if level() >= AVX512 => Some(Self::Avx512(Avx512(()))),
             Some(Backend::Avx2) | None if level() >= AVX2 => Some(Self::Avx2(Avx2(()))),
             _ => None,
+        }
+    }
+
+    pub(crate) const fn backend(self) -> Backend {
+        match self {
+            Self::Avx2(_) => Backend::Avx2,
+            Self::Avx512(_) => Backend::Avx512,
         }
     }
 

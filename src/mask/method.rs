@@ -60,8 +60,16 @@ pub(crate) struct Recipe {
     pub(super) pattern: Option<Pattern<4>>,
     /// The same for more rows, where segments are drawn side by side and centres are not so dense
     /// that doubling is cheaper.
+    #[cfg_attr(
+        not(all(target_arch = "x86_64", target_feature = "sse2")),
+        allow(dead_code, reason = "only x86-64 reads it")
+    )]
     pub(super) long_pattern: Option<Pattern<12>>,
     /// Whether segments may be drawn side by side: [`lanes`].
+    #[cfg_attr(
+        not(all(target_arch = "x86_64", target_feature = "sse2")),
+        allow(dead_code, reason = "only x86-64 reads it")
+    )]
     pub(super) lanes: bool,
     /// From how many planes on tiles without a mask buffer are large: [`large_from`].
     pub(super) large_from: usize,
