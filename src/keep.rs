@@ -285,23 +285,21 @@ impl Plan {
                 let dropped = source.count(first..first + group);
                 DropCount { dropped, total: geometry.group_units() as u64 }
             };
-            total += source.for_each_tile(first..first + group, 1, ignore, |units, bits| {
-                let mut start = units.start;
-                while start < units.end {
-                    let plane = start / size;
+            total += source.for_each_tile(first..first + group, (1, 1), ignore, |tile| {
+                for plane in tile.planes() {
                     // Parts are the same on every machine, however much of a plane is at hand.
-                    let at = start - plane * size;
-                    let part = CHUNK * WORD_BITS;
-                    let end = units.end.min(plane * size + size.min((at / part + 1) * part));
-                    let keep = Keep::unchecked(bits, start - units.start, end - start);
-                    let positions = at..end - plane * size;
-                    for sample in geometry.samples_of(plane / geometry.mask_channels) {
-                        for channel in geometry.channels_of(plane % geometry.mask_channels) {
+                    let (mut start, end) = (tile.positions().start, tile.positions().end);
+                    while start < end {
+                        let part = CHUNK * WORD_BITS;
+                        let positions = start..end.min((start / part + 1) * part);
+                        start = positions.end;
+                        let bit = tile.bit(plane, positions.start);
+                        let keep = Keep::unchecked(tile.bits, bit, positions.len());
+                        geometry.for_each_map(plane, |sample, channel| {
                             let of = [sample, channel];
                             visit(MapPart::new(self, of, positions.clone(), keep, count));
-                        }
+                        });
                     }
-                    start = end;
                 }
             });
         }

@@ -35,14 +35,38 @@ impl Noise {
     /// The 32 bits of a unit of the tensor, numbered in the whole batch plane by plane.
     #[inline]
     pub(crate) const fn draw(&self, unit: u64) -> u32 {
-        let pair = mix(mix(hash(unit >> 1) ^ self.a).wrapping_add(self.b));
-        (pair >> (32 * (unit & 1))) as u32
+        (self.pair(unit) >> (32 * (unit & 1))) as u32
+    }
+
+    /// The bits of a unit and of its neighbour, the even one's first.
+    #[inline]
+    const fn pair(&self, unit: u64) -> u64 {
+        mix(mix(hash(unit >> 1) ^ self.a).wrapping_add(self.b))
     }
 
     /// The normal deviate of a unit, in units of 2^-28.
     #[inline]
     pub(crate) fn deviate(&self, unit: u64) -> i32 {
         normal(self.draw(unit))
+    }
+
+    /// Visits those of `len` units from this one on, in order. Neighbours share a hash.
+    #[inline]
+    pub(crate) fn for_each(&self, unit: u64, len: usize, mut visit: impl FnMut(usize, i32)) {
+        let mut i = 0;
+        if unit & 1 == 1 && len > 0 {
+            visit(0, self.deviate(unit));
+            i = 1;
+        }
+        while i + 2 <= len {
+            let pair = self.pair(unit.wrapping_add(i as u64));
+            visit(i, normal(pair as u32));
+            visit(i + 1, normal((pair >> 32) as u32));
+            i += 2;
+        }
+        if i < len {
+            visit(i, self.deviate(unit.wrapping_add(i as u64)));
+        }
     }
 }
 

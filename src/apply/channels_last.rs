@@ -4,9 +4,10 @@
 //! tensor. A block of 64 channels and 64 positions of bits is transposed, so that one word
 //! speaks of 64 neighbouring elements.
 
-use super::{BLOCK, Runs, Scales, Tensor, apply, turn as turn_for};
+use super::action::Action;
+use super::{BLOCK, Runs, Scales, Tensor, turn as turn_for};
+use crate::bits;
 use crate::cpu::Level;
-use crate::{Element, bits};
 
 /// The blocks of channels that are turned before their elements are visited, so that a position
 /// is visited in one long run.
@@ -25,36 +26,150 @@ pub(super) type Turned = [u64; BLOCKS * BLOCK];
 ///   that of the next channel lies `stride` bits further.
 /// * `scales`: of the channels, the same at each position, unless there are some `of_positions`.
 #[allow(clippy::too_many_arguments, reason = "three of them are two numbers each")]
-pub(super) fn apply_channels_last<T: Element>(
+pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
+    action: A,
     elements: &mut Tensor<'_, T>,
     level: Level,
     channels: usize,
     (positions, step): (usize, usize),
     bits: &[u64],
     (bit, stride): (usize, usize),
-    scales: Scales<'_, T::Scale>,
-    of_positions: Option<&[[T::Scale; BLOCK]]>,
+    scales: Scales<'_, A::Scale>,
+    of_positions: Option<&[[A::Scale; BLOCK]]>,
 ) {
     for first in (0..positions).step_by(BLOCK) {
         let block = first..positions.min(first + BLOCK);
+        let is_packed = step == channels && channels < BLOCK;
         let mut turned = [0; BLOCKS * BLOCK];
-        turn_for(level, bits, (bit + first, stride), channels, &mut turned);
+        if is_packed && channels <= FEW {
+            interleave(bits, (bit + first, stride), channels, &mut turned);
+        } else {
+            turn_for(level, bits, (bit + first, stride), channels, &mut turned);
+        }
         let mut elements = elements.from(block.start * step);
+        let of_positions =
+            of_positions.map(|scales| scales.as_flattened().get(block.clone()).unwrap_or_default());
+        let is_zero = of_positions.is_some_and(|scales| scales.iter().any(|&s| A::is_zero(s)));
+        if is_packed && !is_zero {
+            if channels > FEW {
+                pack(&mut turned, channels);
+            }
+            apply_packed(
+                action,
+                &mut elements,
+                level,
+                (channels, block.len()),
+                &turned,
+                scales,
+                of_positions,
+            );
+            continue;
+        }
         let bit_step = row_words(channels) * bits::WORD_BITS;
         let runs = Runs { count: block.len(), len: channels, step, bit_step };
         let Some(of_positions) = of_positions else {
-            apply(level, &mut elements, &turned, 0, runs, scales);
+            action.runs(level, &mut elements, &turned, 0, runs, scales);
             continue;
         };
-        let of_positions = of_positions.as_flattened().get(block).unwrap_or_default();
         for (i, &scale) in of_positions.iter().enumerate() {
-            if scale == T::Scale::ZERO {
-                elements.fill(i * step, (channels, 1), T::ZERO);
+            if A::is_zero(scale) {
+                elements.fill(i * step, (channels, 1), action.dropped());
                 continue;
             }
             let runs = Runs { count: 1, ..runs };
             let mut elements = elements.from(i * step);
-            apply(level, &mut elements, &turned, i * bit_step, runs, Scales::One(scale));
+            action.runs(level, &mut elements, &turned, i * bit_step, runs, Scales::One(scale));
+        }
+    }
+}
+
+/// Applies bits in the order of the elements, where few channels lie side by side without gaps: one run,
+/// as runs of few elements take many times as long.
+fn apply_packed<T: Copy, A: Action<T>>(
+    action: A,
+    elements: &mut Tensor<'_, T>,
+    level: Level,
+    (channels, positions): (usize, usize),
+    bits: &[u64],
+    scales: Scales<'_, A::Scale>,
+    of_positions: Option<&[A::Scale]>,
+) {
+    /// The scales that are written out at a time.
+    const SCALES: usize = 512;
+    let len = positions * channels;
+    if let (Scales::One(_), None) = (scales, of_positions) {
+        let runs = Runs { count: 1, len, step: 0, bit_step: 0 };
+        return action.runs(level, elements, bits, 0, runs, scales);
+    }
+    let mut each = [[A::ONE; BLOCK]; SCALES / BLOCK];
+    let at_once = SCALES / channels.max(1);
+    for first in (0..positions).step_by(at_once.max(1)) {
+        let range = first..positions.min(first + at_once);
+        let places = each.as_flattened_mut().chunks_exact_mut(channels.max(1));
+        for (position, place) in range.clone().zip(places) {
+            match of_positions.and_then(|scales| scales.get(position)) {
+                Some(&scale) => place.fill(scale),
+                None => (0..channels).zip(place).for_each(|(channel, place)| {
+                    *place = scales.of(channel).unwrap_or(A::ONE);
+                }),
+            }
+        }
+        let part = range.start * channels..range.end * channels;
+        let runs = Runs { count: 1, len: part.len(), step: 0, bit_step: 0 };
+        let elements = &mut elements.part(part.clone());
+        action.runs(level, elements, bits, part.start, runs, Scales::Each(&each));
+    }
+}
+
+/// The most channels whose bits are interleaved without being turned.
+const FEW: usize = 8;
+
+/// The bits of 64 positions in the order of the elements: bit `i` of channel `c` becomes bit
+/// `i * channels + c`. Eight bits at a time are spread by halving: four move up, then two of each four,
+/// then one of each two.
+fn interleave(bits: &[u64], (bit, stride): (usize, usize), channels: usize, words: &mut Turned) {
+    let channels = channels.clamp(1, FEW);
+    let gap = channels - 1;
+    // The lowest four, two and one of each group where they belong.
+    let ones = |n: usize| {
+        let group = bits::low(n);
+        (0..FEW / n).fold(0, |mask, i| mask | group << (i * n * channels))
+    };
+    let (fours, twos, ones) = (ones(4), ones(2), ones(1));
+    for channel in 0..channels {
+        let word = bits::load(bits, bit + channel * stride);
+        for (i, byte) in word.to_le_bytes().into_iter().enumerate() {
+            let spread = u64::from(byte);
+            let spread = (spread | spread << (4 * gap)) & fours;
+            let spread = (spread | spread << (2 * gap)) & twos;
+            let spread = (spread | spread << gap) & ones;
+            // Its own bits are `8 * channels`, at that many times `i`.
+            let at = i * FEW * channels + channel;
+            let (index, shift) = (at / bits::WORD_BITS, at % bits::WORD_BITS);
+            if let Some(place) = words.get_mut(index) {
+                *place |= spread << shift;
+            }
+            if let Some(place) = words.get_mut(index + 1) {
+                *place |= spread >> 1 >> (bits::WORD_BITS - 1 - shift);
+            }
+        }
+    }
+}
+
+/// Moves the lowest bits of the first words together, so many of each.
+fn pack(words: &mut Turned, len: usize) {
+    let (mut packed, mut filled, mut end) = (0_u64, 0, 0);
+    for i in 0..BLOCK {
+        let word = bits::word(words, i) & bits::low(len);
+        packed |= word << filled;
+        filled += len;
+        if filled >= bits::WORD_BITS {
+            if let Some(place) = words.get_mut(end) {
+                *place = packed;
+            }
+            end += 1;
+            filled -= bits::WORD_BITS;
+            packed = word.checked_shr((len - filled) as u32).unwrap_or(0);
         }
     }
 }
@@ -115,6 +230,33 @@ fn swap_blocks<const HALF: usize>(words: &mut [u64; BLOCK], low: u64) {
 
 #[cfg(test)]
 mod tests {
+    use super::{BLOCK, BLOCKS, FEW, bits, interleave, pack, turn};
+
+    #[test]
+    fn packs_the_bits_of_few_channels_in_order() {
+        // Five words of noise.
+        let words: [u64; 5] = core::array::from_fn(|i| {
+            crate::key::mix(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(i as u64 + 1))
+        });
+        for channels in 1..BLOCK {
+            for (bit, stride) in [(0, 3), (5, 4), (64, 0)] {
+                let mut packed = [0; BLOCKS * BLOCK];
+                turn(&words, (bit, stride), channels, &mut packed);
+                pack(&mut packed, channels);
+                for i in 0..BLOCK * channels {
+                    let (position, channel) = (i / channels, i % channels);
+                    let expected = bits::load(&words, bit + channel * stride + position) & 1;
+                    assert_eq!(packed[i / 64] >> (i % 64) & 1, expected, "{channels} {i}");
+                }
+                if channels <= FEW {
+                    let mut interleaved = [0; BLOCKS * BLOCK];
+                    interleave(&words, (bit, stride), channels, &mut interleaved);
+                    assert_eq!(interleaved[..channels], packed[..channels], "{channels}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn transposes_every_bit() {
         for (i, j) in [(0, 0), (0, 63), (63, 0), (5, 40), (40, 5), (31, 32)] {

@@ -12,10 +12,12 @@ use core::ops::Range;
 use crate::Element;
 use crate::cpu::{Level, on_x86};
 
+mod action;
 mod channels_last;
 #[cfg(feature = "half")]
 mod half;
 mod repeated;
+mod rows;
 mod scalar;
 mod simd;
 mod walk;
@@ -227,6 +229,23 @@ impl<T: Copy> Tensor<'_, T> {
             Tensor::To(x, y, _) => {
                 if let (Some(&x), Some(y)) = (x.get(i), y.get_mut(i)) {
                     y.write(make(x));
+                }
+            }
+        }
+    }
+
+    /// Writes an element.
+    #[inline]
+    pub(crate) fn write(&mut self, i: usize, value: T) {
+        match self {
+            Tensor::InPlace(y) => {
+                if let Some(y) = y.get_mut(i) {
+                    *y = value;
+                }
+            }
+            Tensor::To(_, y, _) => {
+                if let Some(y) = y.get_mut(i) {
+                    y.write(value);
                 }
             }
         }

@@ -109,6 +109,24 @@ pub(super) fn turn(
     unsafe { avx2(bits, first, channels, turned) }
 }
 
+/// See [`drop_runs`](super::action::drop_runs).
+pub(super) fn drop_runs<T: Copy>(
+    _: X86,
+    tensor: &mut Tensor<'_, T>,
+    bits: &[u64],
+    bit: usize,
+    runs: Runs,
+    value: T,
+) {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn avx2<T: Copy>(tensor: &mut Tensor<'_, T>, bits: &[u64], bit: usize, runs: Runs, value: T) {
+        super::action::drop_runs(tensor, bits, bit, runs, value);
+    }
+
+    // SAFETY: the token, of either level, proves the instructions.
+    unsafe { avx2(tensor, bits, bit, runs, value) }
+}
+
 /// The least number of elements that repays aligning stores.
 const LONG: usize = 1024;
 

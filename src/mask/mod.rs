@@ -25,7 +25,7 @@ mod window;
 mod x86;
 
 use method::{Method, Recipe};
-pub(crate) use tile::{CHUNK, ignore};
+pub(crate) use tile::{CHUNK, Tile, ignore};
 
 /// What decides the bits of a mask for every key: the blocks, and gamma as a table of gaps. The
 /// recipe decides only how fast they come.

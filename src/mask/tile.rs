@@ -9,6 +9,7 @@ use super::x86;
 use crate::bits::{self, WORD_BITS};
 use crate::count::count;
 use crate::cpu::{Level, on_x86};
+use crate::key::SEGMENT;
 
 /// The words of the chunk on the stack: 2 KiB.
 pub(crate) const CHUNK: usize = 256;
@@ -16,8 +17,56 @@ pub(crate) const CHUNK: usize = 256;
 /// The same where segments are drawn side by side: 32 KiB, for the mask of as many.
 pub(super) const LARGE_CHUNK: usize = 4096;
 
+/// The elements of a cache line.
+const LINE: usize = 16;
+
 /// For those who do not want to see the blocks. A function, so that there is one copy of what takes it.
 pub(crate) fn ignore(_: usize, _: &[u32]) {}
+
+/// The mask of some planes at some positions of the map, at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Tile<'b> {
+    /// Plane by plane; the first bit is that of the first plane at the first position.
+    pub(crate) bits: &'b [u64],
+    planes: Range<usize>,
+    positions: Range<usize>,
+    /// How far apart the bits of neighbouring planes lie.
+    pub(crate) stride: usize,
+}
+
+impl<'b> Tile<'b> {
+    /// Whole planes, bit by bit.
+    #[inline]
+    pub(crate) const fn whole(bits: &'b [u64], planes: Range<usize>, plane_bits: usize) -> Self {
+        Self { bits, planes, positions: 0..plane_bits, stride: plane_bits }
+    }
+
+    /// The planes of the mask.
+    #[inline]
+    pub(crate) const fn planes(&self) -> Range<usize> {
+        self.planes.start..self.planes.end
+    }
+
+    /// The positions of each plane.
+    #[inline]
+    pub(crate) const fn positions(&self) -> Range<usize> {
+        self.positions.start..self.positions.end
+    }
+
+    /// The bit of a position of a plane.
+    #[inline]
+    pub(crate) const fn bit(&self, plane: usize, position: usize) -> usize {
+        (plane - self.planes.start) * self.stride + position - self.positions.start
+    }
+
+    /// The units of a tile that has whole planes, or a part of one.
+    #[inline]
+    pub(crate) const fn units(&self, plane_bits: usize) -> Range<usize> {
+        let start = self.planes.start * plane_bits + self.positions.start;
+        let planes = self.planes.end - self.planes.start;
+        start..start + planes * (self.positions.end - self.positions.start)
+    }
+}
 
 impl Source<'_> {
     /// Fills a mask of `planes` planes and returns how many units are dropped, counted while they are
@@ -51,9 +100,20 @@ impl Source<'_> {
         dropped
     }
 
-    /// The units that a tile may have where these planes have no mask buffer.
-    pub(crate) fn tile_units(&self, planes: usize) -> usize {
-        if self.is_large(planes) { LARGE_CHUNK * WORD_BITS } else { CHUNK * WORD_BITS }
+    /// The planes of which tiles have a multiple, where so many planes have no mask buffer; `None` where
+    /// tiles are bands of planes. See [`for_each_tile`](Self::for_each_tile).
+    pub(crate) fn tile_step(&self, planes: usize, group: usize, together: usize) -> Option<usize> {
+        let words = if self.is_large(planes) { LARGE_CHUNK } else { CHUNK };
+        let fit = words * WORD_BITS / self.plane_bits().max(1);
+        // So many neighbouring elements are whole cache lines.
+        let lines = [4 * LINE, LINE].into_iter().filter(|&lines| lines < together);
+        let steps = [group.next_multiple_of(together), together].into_iter().chain(lines);
+        steps.into_iter().find(|&step| step <= fit)
+    }
+
+    /// Whether tiles of so many planes have whole groups.
+    pub(crate) fn has_groups(&self, planes: usize, group: usize, together: usize) -> bool {
+        self.tile_step(planes, group, together).is_some_and(|step| step.is_multiple_of(group))
     }
 
     /// Whether tiles are to be large: where there are lanes, if each has enough segments for them.
@@ -62,104 +122,118 @@ impl Source<'_> {
         matches!(self.level, Level::X86(_)) && planes >= self.sampler.recipe.large_from
     }
 
-    /// Calls `visit(units, bits)` for the mask of a run of planes, a tile at a time, generated on
-    /// the stack: the first bit of `bits` is the first of `units`. As long as `group` planes
-    /// have no more than [`tile_units`](Self::tile_units), a tile holds a multiple of them. Visits
-    /// blocks as [`fill`](Self::fill) does where a tile holds a plane. Returns how many units are
-    /// dropped.
+    /// Visits the mask of a run of planes, a tile at a time, generated on the stack; returns how many
+    /// units are dropped. Tiles have whole planes, a multiple of the first of these numbers that fits:
+    ///
+    /// 1. whole groups of planes that are best worked on `together`,
+    /// 2. `together`,
+    /// 3. fewer of those, whose elements are whole cache lines.
+    ///
+    /// If none fits, tiles are bands: some positions of each plane. `visit_blocks` sees blocks as it
+    /// does in [`fill`](Self::fill), but not those of bands.
     pub(crate) fn for_each_tile(
         &self,
         planes: Range<usize>,
-        group: usize,
+        (group, together): (usize, usize),
         mut visit_blocks: impl FnMut(usize, &[u32]),
-        visit: impl FnMut(Range<usize>, &[u64]),
+        visit: impl FnMut(&Tile<'_>),
     ) -> u64 {
         if self.is_large(planes.len()) {
-            return self.for_each_large_tile(planes, group, visit_blocks, visit);
+            return self.for_each_large_tile(planes, (group, together), visit_blocks, visit);
         }
         let mut walker = self.walker(self.position(planes.start));
         let fill = |tile: Range<usize>, words: &mut [u64]| {
             self.fill_planes(&mut walker, tile, words, &mut visit_blocks)
         };
-        self.for_each_tile_in(&mut [0; CHUNK], planes, group, usize::MAX, fill, visit)
+        let (chunk, step) = (&mut [0; CHUNK], self.tile_step(planes.len(), group, together));
+        let Some(step) = step else {
+            return self.for_each_band(planes, together, chunk, visit);
+        };
+        let fit = CHUNK * WORD_BITS / self.plane_bits().max(1);
+        self.for_each_tile_of(chunk, planes, fit - fit % step, fill, visit)
     }
 
     /// Counts the dropped units of a run of planes without a buffer.
     pub(crate) fn count(&self, planes: Range<usize>) -> u64 {
-        self.for_each_tile(planes, 1, ignore, |_, _| ())
+        self.for_each_tile(planes, (1, 1), ignore, |_| ())
     }
 
-    /// A tile has the segments that are drawn side by side, unless a group has more. Not inlined, or
+    /// A tile has the segments that are drawn side by side, unless a step has more. Not inlined, or
     /// small tiles would have its stack.
     #[inline(never)]
     fn for_each_large_tile(
         &self,
         planes: Range<usize>,
-        group: usize,
+        (group, together): (usize, usize),
         mut visit_blocks: impl FnMut(usize, &[u32]),
-        visit: impl FnMut(Range<usize>, &[u64]),
+        visit: impl FnMut(&Tile<'_>),
     ) -> u64 {
-        let most = batch_planes(&self.sampler.blocks).max(1);
         let fill = |tile: Range<usize>, words: &mut [u64]| {
             let first = tile.start * self.plane_bits();
             let visit = |unit: usize, units: &[u32]| visit_blocks(first + unit, units);
             self.skip(tile.start).fill(tile.len(), words, visit)
         };
-        self.for_each_tile_in(&mut [0; LARGE_CHUNK], planes, group, most, fill, visit)
+        let (chunk, step) = (&mut [0; LARGE_CHUNK], self.tile_step(planes.len(), group, together));
+        let Some(step) = step else {
+            return self.for_each_band(planes, together, chunk, visit);
+        };
+        let fit = LARGE_CHUNK * WORD_BITS / self.plane_bits().max(1);
+        let most = batch_planes(&self.sampler.blocks).min(fit);
+        self.for_each_tile_of(chunk, planes, (most - most % step).max(step), fill, visit)
     }
 
-    /// Tiles of at most so many planes, unless a group has more; or windows of planes that do not fit.
+    /// Tiles of so many planes.
     #[inline]
-    fn for_each_tile_in(
+    fn for_each_tile_of(
         &self,
         chunk: &mut [u64],
         planes: Range<usize>,
-        group: usize,
-        most: usize,
+        tile: usize,
         mut fill: impl FnMut(Range<usize>, &mut [u64]) -> u64,
-        mut visit: impl FnMut(Range<usize>, &[u64]),
+        mut visit: impl FnMut(&Tile<'_>),
     ) -> u64 {
         let plane_bits = self.plane_bits();
-        let fit = chunk.len() * WORD_BITS / plane_bits.max(1);
-        if fit == 0 {
-            return self.for_each_window(planes, chunk, visit);
-        }
-        let most = most.min(fit);
-        let tile = match group {
-            group if group <= most => most - most % group.max(1),
-            group if group <= fit => group,
-            _ => most,
-        };
         let mut dropped = 0;
         for plane in planes.clone().step_by(tile.max(1)) {
-            let tile = plane..planes.end.min(plane + tile);
-            let units = tile.start * plane_bits..tile.end * plane_bits;
-            let words = chunk.get_mut(..bits::words(units.len())).unwrap_or_default();
-            dropped += fill(tile, words);
-            visit(units, words);
+            let planes = plane..planes.end.min(plane + tile);
+            let words = bits::words(planes.len() * plane_bits);
+            let words = chunk.get_mut(..words).unwrap_or_default();
+            dropped += fill(planes.clone(), words);
+            visit(&Tile::whole(words, planes, plane_bits));
         }
         dropped
     }
 
-    /// Parts of planes that do not fit in the chunk.
+    /// Bands of planes of which so many are worked on at once: some positions of each. A band as long as
+    /// a segment draws at most one segment in vain, so that as many planes come together as can with
+    /// bands of that length, and the elements of a cache line in any case.
     #[inline]
-    fn for_each_window(
+    fn for_each_band(
         &self,
         planes: Range<usize>,
+        together: usize,
         chunk: &mut [u64],
-        mut visit: impl FnMut(Range<usize>, &[u64]),
+        mut visit: impl FnMut(&Tile<'_>),
     ) -> u64 {
+        let (plane_bits, capacity) = (self.plane_bits(), chunk.len() * WORD_BITS);
+        let len = plane_bits.min(SEGMENT as usize).next_multiple_of(WORD_BITS);
+        let at_once = (capacity / len).max(LINE).min(together).max(1);
+        let stride = (capacity / at_once).min(plane_bits.next_multiple_of(WORD_BITS));
+        let stride = (stride - stride % WORD_BITS).max(WORD_BITS);
         let mut dropped = 0;
-        let plane_bits = self.plane_bits();
-        let capacity = (chunk.len() * WORD_BITS).max(1);
-        for plane in planes {
-            for start in (0..plane_bits).step_by(capacity) {
-                let window = start..plane_bits.min(start + capacity);
-                let words = chunk.get_mut(..bits::words(window.len())).unwrap_or_default();
-                self.fill_window(plane, window.clone(), words);
-                dropped += count(self.level, words, 0..window.len());
-                let first = plane * plane_bits;
-                visit(first + window.start..first + window.end, words);
+        for first in planes.clone().step_by(together.max(1)) {
+            let last = planes.end.min(first + together);
+            for first in (first..last).step_by(at_once) {
+                let planes = first..last.min(first + at_once);
+                for start in (0..plane_bits).step_by(stride) {
+                    let positions = start..plane_bits.min(start + stride);
+                    let bands = chunk.chunks_exact_mut(stride / WORD_BITS);
+                    for (plane, words) in planes.clone().zip(bands) {
+                        self.fill_window(plane, positions.clone(), words);
+                        dropped += count(self.level, words, 0..positions.len());
+                    }
+                    visit(&Tile { bits: chunk, planes: planes.clone(), positions, stride });
+                }
             }
         }
         dropped

@@ -1,12 +1,10 @@
 //! Dropping without scaling: a value is written to dropped units and the rest is left as it is, for
 //! elements of any type.
 
-use core::ops::Range;
-
 use super::Plan;
 use super::pass::Pass;
 use crate::apply::Tensor;
-use crate::mask::ignore;
+use crate::mask::{Tile, ignore};
 use crate::{Drawn, Error, Key, Region, ViewMut};
 
 impl Plan {
@@ -68,34 +66,29 @@ impl Plan {
 
 impl Pass<'_> {
     /// Drops what a mask that is at hand drops.
-    pub(super) fn drop_only<T: Copy>(
-        &self,
-        tensor: &mut Tensor<'_, T>,
-        bits: &[u64],
-        units: Range<usize>,
-        value: T,
-    ) {
-        self.walk(bits, units.start).drop_only(tensor, units, value);
+    pub(super) fn drop_only<T: Copy>(&self, tensor: &mut Tensor<'_, T>, tile: &Tile<'_>, value: T) {
+        self.walk(tile, &[]).drop_only(tensor, value);
     }
 
     pub(super) fn drop_in_tiles<T: Copy>(&self, tensor: &mut Tensor<'_, T>, value: T) -> u64 {
         let planes = 0..self.geometry.mask_planes();
         let blocks = self.source.sampler.blocks;
-        let walk = self.walk(&[], 0);
+        let tile = self.tile(&[]);
+        let walk = self.walk(&tile, &[]);
         // Block by block where a tile holds a plane: no branch on what the mask holds.
         if walk.is_line()
             && blocks.region == Region::Valid
-            && blocks.units() <= self.source.tile_units(planes.end) as u64
+            && self.source.has_groups(planes.end, 1, 1)
         {
             return self.source.for_each_tile(
                 planes,
-                1,
+                (1, 1),
                 |first, units| walk.drop_blocks(tensor, first, units, value),
-                |_, _| (),
+                |_| (),
             );
         }
-        self.source.for_each_tile(planes, 1, ignore, |units, bits| {
-            self.drop_only(tensor, bits, units, value);
+        self.source.for_each_tile(planes, (1, self.planes_together()), ignore, |tile| {
+            self.drop_only(tensor, tile, value);
         })
     }
 }

@@ -120,17 +120,6 @@ impl Geometry {
         let channel = if self.mask_channels == self.channels { channel } else { 0 };
         sample * self.mask_channels + channel
     }
-
-    /// Whole maps and all positions, or one map and some of its positions.
-    pub(crate) fn split(&self, units: &Range<usize>) -> (Range<usize>, Range<usize>) {
-        let plane = self.plane.max(1);
-        let first = units.start / plane;
-        let start = units.start - first * plane;
-        if start == 0 && units.end.is_multiple_of(plane) {
-            return (first..units.end / plane, 0..plane);
-        }
-        (first..first + 1, start..units.end - first * plane)
-    }
 }
 
 /// The element numbers of a tensor's units, row by row.

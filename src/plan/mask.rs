@@ -200,7 +200,7 @@ impl<'a> Mask<'a> {
             threads.drop_only(&pass, &mut tensor, Some(self.words), value);
             return Ok(());
         }
-        pass.drop_only(&mut tensor, self.words, 0..self.plan.units(), value);
+        pass.drop_only(&mut tensor, &pass.tile(self.words), value);
         Ok(())
     }
 

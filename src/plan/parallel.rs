@@ -135,8 +135,8 @@ impl Threads {
         let tensor = tensor.from(0);
         inside(|| {
             shard.cut(self, tensor, &|shard, mut tensor| {
-                let units = 0..shard.geometry.units();
-                shard.pass().apply(&mut tensor, shard.words.unwrap_or_default(), units, scale);
+                let pass = shard.pass();
+                pass.apply(&mut tensor, &pass.tile(shard.words.unwrap_or_default()), scale, &[]);
                 0
             })
         });
@@ -157,8 +157,8 @@ impl Threads {
         inside(|| {
             shard.cut(self, tensor, &|shard, mut tensor| match shard.words {
                 Some(words) => {
-                    let units = 0..shard.geometry.units();
-                    shard.pass().drop_only(&mut tensor, words, units, value);
+                    let pass = shard.pass();
+                    pass.drop_only(&mut tensor, &pass.tile(words), value);
                     0
                 }
                 None => {

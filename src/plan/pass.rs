@@ -4,15 +4,14 @@
 //! where the scale is known beforehand or follows from the tile itself, twice where it follows from
 //! more.
 
-use core::ops::Range;
-
 use super::Plan;
 use super::geometry::{Geometry, Rows};
 #[cfg(feature = "rayon")]
 use super::parallel::Threads;
 use super::scale::Rule;
 use crate::apply::{Tensor, Units, Walk};
-use crate::mask::{Source, ignore};
+use crate::count::count;
+use crate::mask::{Source, Tile, ignore};
 use crate::noise::Noise;
 use crate::{Drawn, DropCount, Element, Error, Fill, Key, Scale, View, ViewMut, tensor};
 
@@ -259,17 +258,24 @@ impl Pass<'_> {
         Ok(tensor)
     }
 
-    /// The walk over units whose mask is at hand, from unit `first` on.
+    /// The whole mask as one tile.
     #[inline]
-    pub(super) fn walk<'w>(&'w self, bits: &'w [u64], first: usize) -> Walk<'w> {
+    pub(super) fn tile<'b>(&self, words: &'b [u64]) -> Tile<'b> {
+        Tile::whole(words, 0..self.geometry.mask_planes(), self.geometry.plane)
+    }
+
+    /// The walk over a tile. `counts` are those of the groups of its planes, where it does not hold
+    /// them all.
+    #[inline]
+    pub(super) fn walk<'w>(&'w self, tile: &'w Tile<'w>, counts: &'w [u64]) -> Walk<'w> {
         Walk {
             geometry: self.geometry,
             rows: self.rows(),
             sampler: self.source.sampler,
             rule: self.rule,
             level: self.source.level,
-            bits,
-            first,
+            tile,
+            counts,
         }
     }
 
@@ -296,9 +302,7 @@ impl Pass<'_> {
         if let Some(threads) = self.threads {
             return threads.apply(self, tensor, words, scale);
         }
-        let units = 0..self.geometry.units();
-        self.walk(words, 0).apply(tensor, units.clone(), scale);
-        self.fill_noise(tensor, words, units);
+        self.apply(tensor, &self.tile(words), scale, &[]);
     }
 
     /// A pass without a buffer. `known` is the count of the whole mask. Returns how many units are
@@ -311,46 +315,41 @@ impl Pass<'_> {
         self.run_in_tiles(&mut tensor, known)
     }
 
-    /// Stage 3 for the units in the range, whose mask is `bits`. Where the scale is not known it is
-    /// that of the rule.
+    /// Stage 3 for a tile. Where the scale is not known it is that of the rule, see
+    /// [`walk`](Self::walk).
     pub(super) fn apply<T: Element>(
         &self,
         tensor: &mut Tensor<'_, T>,
-        bits: &[u64],
-        units: Range<usize>,
+        tile: &Tile<'_>,
         scale: Option<T::Scale>,
+        counts: &[u64],
     ) {
-        self.walk(bits, units.start).apply(tensor, units.clone(), scale);
-        self.fill_noise(tensor, bits, units);
+        self.walk(tile, counts).apply(tensor, scale);
+        self.fill_noise(tensor, tile);
     }
 
     /// Writes noise to dropped units, if there is any.
-    fn fill_noise<T: Element>(
-        &self,
-        tensor: &mut Tensor<'_, T>,
-        bits: &[u64],
-        units: Range<usize>,
-    ) {
+    fn fill_noise<T: Element>(&self, tensor: &mut Tensor<'_, T>, tile: &Tile<'_>) {
         // A copy, so that nothing points into the pass: compilers then know what it holds.
         let Some((noise, first)) = self.noise else { return };
-        self.walk(bits, units.start).for_each_run(Units::Dropped, units, |run| {
-            let index = first.wrapping_add(run.index as u64);
-            for i in 0..run.len {
-                let deviate = noise.deviate(index.wrapping_add(i as u64));
+        self.walk(tile, &[]).for_each_run(Units::Dropped, |run| {
+            let unit = first.wrapping_add(run.index as u64);
+            noise.for_each(unit, run.len, |i, deviate| {
                 let element = run.element.wrapping_add_signed(i as isize * run.step);
-                tensor.fill(element, (1, 1), T::from_deviate(deviate));
-            }
+                tensor.write(element, T::from_deviate(deviate));
+            });
         });
     }
 
     /// A pass where nothing is dropped: every element is scaled, or left as it is.
     pub(super) fn without_drops<T: Element>(&self, tensor: &mut Tensor<'_, T>, scale: T::Scale) {
-        let (walk, units) = (self.walk(&[], 0), 0..self.geometry.units());
+        // Without bits nothing is dropped.
+        let tile = self.tile(&[]);
+        let walk = self.walk(&tile, &[]);
         if scale != T::Scale::ONE {
-            // Without bits nothing is dropped.
-            return walk.apply(tensor, units, Some(scale));
+            return walk.apply(tensor, Some(scale));
         }
-        walk.for_each_run(Units::All, units, |run| tensor.keep(run.element, (run.len, run.step)));
+        walk.for_each_run(Units::All, |run| tensor.keep(run.element, (run.len, run.step)));
     }
 
     /// Draws the mask in tiles on the stack and applies it. `known` is the count of the whole mask.
@@ -361,42 +360,72 @@ impl Pass<'_> {
         known: Option<DropCount>,
     ) -> u64 {
         let geometry = self.geometry;
-        let (planes, group) = (geometry.mask_planes(), geometry.group_planes);
+        let (planes, group) = (geometry.mask_planes(), geometry.group_planes.max(1));
         let together = self.planes_together();
-        // Where a tile holds whole groups, scales follow from it.
-        let is_own = geometry.group_units() <= self.source.tile_units(planes);
-        let (scale, tile) = match (self.rule, known) {
-            (Rule::Counted, Some(count)) if group == planes => {
-                (self.rule.scale::<T>(count), together)
-            }
-            (Rule::Counted, _) if is_own => (None, group.max(together)),
+        let (scale, group) = match (self.rule, known) {
+            (Rule::Counted, Some(count)) if group == planes => (self.rule.scale::<T>(count), 1),
+            // Scales follow from the tile.
+            (Rule::Counted, _) if self.source.has_groups(planes, group, together) => (None, group),
+            (Rule::Counted, _) if group < together => return self.run_map_by_map(tensor),
             (Rule::Counted, _) => return self.run_group_by_group(tensor),
-            (rule, _) => (rule.scale::<T>(DropCount::default()), together),
+            (rule, _) => (rule.scale::<T>(DropCount::default()), 1),
         };
-        self.source.for_each_tile(0..planes, tile, ignore, |units, bits| {
-            self.apply(tensor, bits, units, scale);
+        self.source.for_each_tile(0..planes, (group, together), ignore, |tile| {
+            self.apply(tensor, tile, scale, &[]);
         })
     }
 
     /// Counts each group before it is applied.
     fn run_group_by_group<T: Element>(&self, tensor: &mut Tensor<'_, T>) -> u64 {
-        let (group, mut total) = (self.geometry.group_planes.max(1), 0);
-        for first in (0..self.geometry.mask_planes()).step_by(group) {
-            let planes = first..first + group;
-            let dropped = self.source.count(planes.clone());
-            let count = DropCount { dropped, total: self.geometry.group_units() as u64 };
-            let scale = self.rule.scale::<T>(count);
-            self.source.for_each_tile(planes, self.planes_together(), ignore, |units, bits| {
-                self.apply(tensor, bits, units, scale);
-            });
-            total += dropped;
+        let group = self.geometry.group_planes.max(1);
+        let groups = (0..self.geometry.mask_planes()).step_by(group);
+        groups
+            .map(|first| {
+                let planes = first..first + group;
+                let dropped = self.source.count(planes.clone());
+                let count = DropCount { dropped, total: self.geometry.group_units() as u64 };
+                let scale = self.rule.scale::<T>(count);
+                self.source.for_each_tile(planes, (1, self.planes_together()), ignore, |tile| {
+                    self.apply(tensor, tile, scale, &[]);
+                })
+            })
+            .sum()
+    }
+
+    /// Counts some maps, whose elements lie side by side, before they are applied together.
+    // Not inlined, or all passes would have its stack.
+    #[inline(never)]
+    fn run_map_by_map<T: Element>(&self, tensor: &mut Tensor<'_, T>) -> u64 {
+        const MAPS: usize = 256;
+        let together = self.planes_together();
+        let mut total = 0;
+        for first in (0..self.geometry.mask_planes()).step_by(together) {
+            let end = first + together;
+            for first in (first..end).step_by(MAPS) {
+                let planes = first..end.min(first + MAPS);
+                let mut counts = [0; MAPS];
+                total += self.source.for_each_tile(planes.clone(), (1, 1), ignore, |tile| {
+                    for plane in tile.planes() {
+                        if let Some(sum) = counts.get_mut(plane - first) {
+                            let bit = tile.bit(plane, tile.positions().start);
+                            let bits = bit..bit + tile.positions().len();
+                            *sum += count(self.source.level, tile.bits, bits);
+                        }
+                    }
+                });
+                self.source.for_each_tile(planes.clone(), (1, planes.len()), ignore, |tile| {
+                    let counts = counts.get(tile.planes().start - first..).unwrap_or_default();
+                    self.apply(tensor, tile, None, counts);
+                });
+            }
         }
         total
     }
 
     /// How many planes are best worked on together: channels that lie side by side.
     pub(super) fn planes_together(&self) -> usize {
-        if self.rows().channels_adjacent(self.geometry.channels) {
+        let rows = self.rows();
+        if !rows.line && rows.channels_adjacent(self.geometry.channels) {
             self.geometry.mask_channels.max(1)
         } else {
             1

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod abuse_data;
+mod bands;
 mod case;
 #[cfg(feature = "cuda")]
 mod cuda;

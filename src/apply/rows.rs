@@ -1,0 +1,229 @@
+//! Rows of the map: which elements they are in each layout, and how they go to an [`Action`].
+
+use core::ops::Range;
+
+use super::action::Action;
+use super::channels_last::{BLOCKS, CHANNELS, apply_channels_last};
+use super::{BLOCK, Runs, Scales, Tensor, Walk};
+use crate::bits;
+use crate::plan::geometry::Geometry;
+
+impl Walk<'_> {
+    /// Applies planes row by row of the map, each row in as many planes as stay in the second cache.
+    pub(super) fn rows<T: Copy, A: Action<T>>(
+        &self,
+        action: A,
+        tensor: &mut Tensor<'_, T>,
+        planes: Range<usize>,
+        scales: Scales<'_, A::Scale>,
+    ) {
+        if matches!(scales, Scales::One(_)) && !self.channels_adjacent() && self.rows.are_padded() {
+            return self.padded_rows(action, tensor, planes, scales);
+        }
+        self.for_each_part(planes, |planes| {
+            self.rows.for_each_row(self.tile.positions(), self.geometry.plane, |row| {
+                self.row(action, tensor, planes.clone(), row, scales);
+            });
+        });
+    }
+
+    /// Applies planes map by map, in each all rows at once.
+    fn padded_rows<T: Copy, A: Action<T>>(
+        &self,
+        action: A,
+        tensor: &mut Tensor<'_, T>,
+        planes: Range<usize>,
+        scales: Scales<'_, A::Scale>,
+    ) {
+        for mask_plane in planes {
+            self.rows.for_each_slice(self.tile.positions(), |start, count, len| {
+                let runs = Runs { count, len, step: self.rows.row.unsigned_abs(), bit_step: len };
+                let bit = self.tile.bit(mask_plane, start);
+                self.geometry.for_each_map(mask_plane, |sample, channel| {
+                    let tensor = &mut tensor.from(self.rows.element(sample, channel, start));
+                    action.runs(self.level, tensor, self.tile.bits, bit, runs, scales);
+                });
+            });
+        }
+    }
+
+    /// Applies a part of a row of the map in some planes of the mask. `Each` are scales of the
+    /// positions.
+    pub(super) fn row<T: Copy, A: Action<T>>(
+        &self,
+        action: A,
+        tensor: &mut Tensor<'_, T>,
+        planes: Range<usize>,
+        row: Range<usize>,
+        scales: Scales<'_, A::Scale>,
+    ) {
+        let &Geometry { channels, mask_channels, .. } = self.geometry;
+        let shared = mask_channels != channels;
+        if self.channels_adjacent() && !shared {
+            return self.row_of_channels(action, tensor, planes, row, scales);
+        }
+        let mut next = planes.start;
+        while next < planes.end {
+            let (mask_sample, channel) = (next / mask_channels.max(1), next % mask_channels.max(1));
+            let bit = self.tile.bit(next, row.start);
+            let scales = match scales {
+                // Of channels that lie side by side and share a mask.
+                Scales::Counted(_) => Scales::One(self.scale_of_plane::<T, A>(next)),
+                scales => scales,
+            };
+            // The channels that follow have bits of their own, or the same.
+            let run = if shared {
+                0..channels
+            } else {
+                channel..channels.min(channel + planes.end - next)
+            };
+            next += if shared { 1 } else { run.len() };
+            let bit_step = if shared { 0 } else { self.tile.stride };
+            for sample in self.geometry.samples_of(mask_sample) {
+                if self.channels_adjacent() {
+                    let start = self.rows.element(sample, 0, row.start);
+                    self.shared_channels(action, tensor, start, bit, row.len(), scales);
+                    continue;
+                }
+                if self.rows.step == 1 && self.rows.channel > 0 && !has_zero::<T, A>(scales) {
+                    let start = self.rows.element(sample, run.start, row.start);
+                    let (len, step) = (row.len(), self.rows.channel.unsigned_abs());
+                    let runs = Runs { count: run.len(), len, step, bit_step };
+                    let tensor = &mut tensor.from(start);
+                    action.maps(self.level, tensor, self.tile.bits, bit, runs, scales);
+                    continue;
+                }
+                for (i, channel) in run.clone().enumerate() {
+                    let start = self.rows.element(sample, channel, row.start);
+                    let bit = bit + i * bit_step;
+                    self.apart(action, tensor, start, bit, row.len(), scales);
+                }
+            }
+        }
+    }
+
+    /// Applies one bit to all channels of a position, which lie side by side.
+    fn shared_channels<T: Copy, A: Action<T>>(
+        &self,
+        action: A,
+        tensor: &mut Tensor<'_, T>,
+        start: usize,
+        bit: usize,
+        positions: usize,
+        scales: Scales<'_, A::Scale>,
+    ) {
+        let (channels, step) = (self.geometry.channels, self.rows.step.unsigned_abs());
+        if step == channels && channels < BLOCK {
+            let (scales, of_positions) = match scales {
+                Scales::Each(scales) => (Scales::One(A::ONE), Some(scales)),
+                scales => (scales, None),
+            };
+            // All channels have the same bits.
+            return apply_channels_last(
+                action,
+                &mut tensor.from(start),
+                self.level,
+                channels,
+                (positions, step),
+                self.tile.bits,
+                (bit, 0),
+                scales,
+                of_positions,
+            );
+        }
+        let mut at = 0;
+        while at < positions {
+            // The positions with the same bit up to the end of this word are one run if nothing
+            // lies between them.
+            let word = bits::load(self.tile.bits, bit + at);
+            let dropped = word & 1 == 1;
+            let same = if dropped { word.trailing_ones() } else { word.trailing_zeros() };
+            let joined = step == channels && (dropped || matches!(scales, Scales::One(_)));
+            let end = if joined { positions.min(at + same as usize) } else { at + 1 };
+            let len = (end - at - 1) * step + channels;
+            let start = start + at * step;
+            match scales.of(at) {
+                Some(scale) if !dropped && !A::is_zero(scale) => {
+                    action.keep(self.level, &mut tensor.part(start..start + len), scale);
+                }
+                _ => tensor.fill(start, (len, 1), action.dropped()),
+            }
+            at = end;
+        }
+    }
+
+    /// Applies a part of a row to elements that lie apart, one by one.
+    fn apart<T: Copy, A: Action<T>>(
+        &self,
+        action: A,
+        tensor: &mut Tensor<'_, T>,
+        start: usize,
+        bit: usize,
+        len: usize,
+        scales: Scales<'_, A::Scale>,
+    ) {
+        for i in 0..len {
+            let Some(scale) = scales.of(i) else { return };
+            let dropped = bits::load_low::<1>(self.tile.bits, bit + i) & 1 == 1;
+            let element = start.wrapping_add_signed(i as isize * self.rows.step);
+            tensor.replace(element, |x| {
+                if dropped || A::is_zero(scale) { action.dropped() } else { action.kept(x, scale) }
+            });
+        }
+    }
+
+    /// The same for channels that lie side by side, each with a mask of its own.
+    // Not inlined, or all passes would have its stack.
+    #[inline(never)]
+    fn row_of_channels<T: Copy, A: Action<T>>(
+        &self,
+        action: A,
+        tensor: &mut Tensor<'_, T>,
+        planes: Range<usize>,
+        row: Range<usize>,
+        scales: Scales<'_, A::Scale>,
+    ) {
+        let group_planes = self.geometry.group_planes;
+        let channels = self.geometry.channels.max(1);
+        let mut next = planes.start;
+        while next < planes.end {
+            let (mask_sample, channel) = (next / channels, next % channels);
+            let run = next..planes.end.min(next - channel + channels).min(next + CHANNELS);
+            next = run.end;
+            let mut by_channel = [[A::ONE; BLOCK]; BLOCKS];
+            let (scales, positions) = match scales {
+                Scales::Each(scales) => (Scales::One(A::ONE), Some(scales)),
+                // Channels of one sample: one group.
+                Scales::Counted(_) if group_planes >= channels => {
+                    (Scales::One(self.scale_of_plane::<T, A>(run.start)), None)
+                }
+                Scales::Counted(_) => {
+                    for (scale, plane) in by_channel.as_flattened_mut().iter_mut().zip(run.clone())
+                    {
+                        *scale = self.scale_of_plane::<T, A>(plane);
+                    }
+                    (Scales::Each(&by_channel), None)
+                }
+                scales => (scales, None),
+            };
+            for sample in self.geometry.samples_of(mask_sample) {
+                apply_channels_last(
+                    action,
+                    &mut tensor.from(self.rows.element(sample, channel, row.start)),
+                    self.level,
+                    run.len(),
+                    (row.len(), self.rows.step.unsigned_abs()),
+                    self.tile.bits,
+                    (self.tile.bit(run.start, row.start), self.tile.stride),
+                    scales,
+                    positions,
+                );
+            }
+        }
+    }
+}
+
+/// Whether a scale of a position is 0, which is written rather than multiplied by.
+fn has_zero<T: Copy, A: Action<T>>(scales: Scales<'_, A::Scale>) -> bool {
+    matches!(scales, Scales::Each(scales) if scales.as_flattened().iter().any(|&s| A::is_zero(s)))
+}

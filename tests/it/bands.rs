@@ -1,0 +1,72 @@
+//! Channels that lie side by side and whose masks do not fit in a tile: passes without a buffer draw bands
+//! of some positions, and must give what passes with a mask give.
+
+use dropblock::{
+    Backend, BlockSize, Drawn, DropBlock, Error, Fill, Key, Plan, Region, Scale, Shape, Sharing,
+};
+
+/// Samples, depth, height, width and channels. Tiles of AVX2 and AVX-512 hold 16 planes of up to 16384
+/// units, those of other backends of up to 1024.
+const SHAPES: [[usize; 5]; 6] = [
+    [1, 1, 131, 129, 18],
+    [2, 1, 37, 41, 35],
+    // More maps than are counted at a time.
+    [1, 1, 33, 32, 259],
+    [1, 9, 17, 13, 20],
+    // Fewer channels than a cache line has elements, and too many for their bits to be turned at once.
+    [2, 1, 150, 140, 3],
+    [1, 1, 1, 2000, 65],
+];
+
+fn check(plan: &Plan) -> Result<(), Error> {
+    let key = Key::new(5).with_step(3);
+    let mut words = vec![0; plan.mask_words()];
+    let x: Vec<f32> = (0..plan.elements()).map(|i| i as f32 - 1000.0).collect();
+    let mask = plan.draw(key, &mut words)?;
+
+    let (mut expected, mut y) = (x.clone(), x.clone());
+    mask.forward_in_place(&mut expected)?;
+    let drawn = plan.forward_in_place(key, &mut y)?;
+    assert_eq!(drawn.count(), Some(mask.count()), "{plan:?}");
+    assert!(y == expected, "forward: {plan:?}");
+
+    y.fill(f32::NAN);
+    plan.forward(key, &x, &mut y)?;
+    assert!(y == expected, "out of place: {plan:?}");
+
+    let (mut expected, mut y) = (x.clone(), x.clone());
+    mask.backward_in_place(&mut expected)?;
+    plan.backward_in_place(Drawn::from(key).with_count(mask.count()), &mut y)?;
+    assert!(y == expected, "backward: {plan:?}");
+
+    let (mut expected, mut y) = (x.clone(), x);
+    mask.drop_only(&mut expected, -3.0)?;
+    plan.drop_only(key, &mut y, -3.0)?;
+    assert!(y == expected, "drop only: {plan:?}");
+    Ok(())
+}
+
+#[test]
+fn bands_equal_whole_masks() -> Result<(), Error> {
+    for backend in Backend::available() {
+        for [samples, depth, height, width, channels] in SHAPES {
+            let shape = Shape::ndhwc(samples, depth, height, width, channels);
+            for region in [Region::Valid, Region::Full] {
+                for &sharing in Sharing::ALL {
+                    for &scale in Scale::ALL {
+                        let layer = DropBlock::new(1, 0.2)?
+                            .with_block_size(BlockSize::dhw(3, 5, 4))?
+                            .with_region(region)
+                            .with_sharing(sharing)
+                            .with_scale(scale)
+                            .with_backend(backend)?;
+                        check(&layer.plan(shape)?)?;
+                    }
+                }
+            }
+            let noise = DropBlock::new(3, 0.1)?.with_fill(Fill::Noise).with_backend(backend)?;
+            check(&noise.plan(shape)?)?;
+        }
+    }
+    Ok(())
+}
