@@ -112,6 +112,9 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
+    /// For what draws nothing.
+    pub(crate) const NONE: Self = Self { a: 0, b: 1 };
+
     /// The state of the segment's generator. The index is hashed before it is added, or
     /// neighbouring segments would share words of their states.
     #[inline]

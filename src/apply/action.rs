@@ -14,7 +14,7 @@ const PERIOD: usize = 256;
 /// What becomes of the elements of units, in any order of memory.
 pub(super) trait Action<T: Copy>: Copy {
     /// What kept elements are multiplied by.
-    type Scale: Copy;
+    type Scale: Copy + PartialEq;
 
     /// What a scale of the whole is.
     const ONE: Self::Scale;

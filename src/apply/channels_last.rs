@@ -97,9 +97,17 @@ fn apply_packed<T: Copy, A: Action<T>>(
     /// The scales that are written out at a time.
     const SCALES: usize = 512;
     let len = positions * channels;
-    if let (Scales::One(_), None) = (scales, of_positions) {
+    // Inside the map neighbours have the same scale.
+    let one = match (scales, of_positions) {
+        (Scales::One(scale), None) => Some(scale),
+        (_, Some([first, others @ ..])) if others.iter().all(|scale| scale == first) => {
+            Some(*first)
+        }
+        _ => None,
+    };
+    if let Some(scale) = one {
         let runs = Runs { count: 1, len, step: 0, bit_step: 0 };
-        return action.runs(level, elements, bits, 0, runs, scales);
+        return action.runs(level, elements, bits, 0, runs, Scales::One(scale));
     }
     let mut each = [[A::ONE; BLOCK]; SCALES / BLOCK];
     let at_once = SCALES / channels.max(1);

@@ -277,8 +277,13 @@ impl Sampler {
         let mut probs = [0; bits::WORD_BITS];
         let probs = &mut probs[..scales.len().min(bits::WORD_BITS)];
         gamma::keep_probs(&self.blocks, self.gamma, start, probs);
+        // Inside the map neighbours have the same.
+        let mut last = (gamma::ONE, S::ONE);
         for (scale, &mut prob) in scales.iter_mut().zip(probs) {
-            *scale = S::from_keep_prob(prob);
+            if prob != last.0 {
+                last = (prob, S::from_keep_prob(prob));
+            }
+            *scale = last.1;
         }
     }
 }

@@ -50,19 +50,16 @@ pub(super) fn apply<T: Element>(
                     Scales::One(scale) => {
                         // SAFETY: this function has the instructions.
                         let scales = One::<T::$vector>(unsafe { T::$vector::splat(scale) });
-                        for (run, bit) in runs.each(bit) {
-                            // SAFETY: this function has the instructions.
-                            unsafe { blocks(tensor, run, bits, bit, scales) };
-                        }
+                        // SAFETY: this function has the instructions.
+                        unsafe { all_runs(tensor, runs, bits, bit, scales) };
                     }
                     Scales::Each(scales) => {
                         let len = runs.len.min(scales.len() * BLOCK);
-                        let scales = Each(scales.as_flattened().as_ptr());
-                        for (run, bit) in (Runs { len, ..runs }).each(bit) {
-                            // SAFETY: there are scales for all `len`; this function has the
-                            // instructions.
-                            unsafe { blocks::<T::$vector, _>(tensor, run, bits, bit, scales) };
-                        }
+                        let (runs, scales) =
+                            (Runs { len, ..runs }, Each(scales.as_flattened().as_ptr()));
+                        // SAFETY: there are scales for all `len`; this function has the
+                        // instructions.
+                        unsafe { all_runs::<T::$vector, _>(tensor, runs, bits, bit, scales) };
                     }
                     Scales::Counted(len) => {
                         for (run, bit) in runs.each(bit) {
@@ -241,7 +238,8 @@ unsafe fn counted<V: Vector>(
         // SAFETY: the instructions are there.
         unsafe {
             let scales = One::<V>(V::splat(count_scale(count)));
-            blocks(tensor, group, bits, bit + start, scales);
+            let runs = Runs { count: 1, len, step: 0, bit_step: 0 };
+            all_runs(&mut tensor.part(group), runs, bits, bit + start, scales);
         }
     }
 }
@@ -286,26 +284,102 @@ impl<V: Vector> VectorScales<V> for Each<ScaleOf<V>> {
     }
 }
 
-/// `y = bit ? 0 : x * scale` for the elements in the range, with the bits from `bit` on. None where
-/// the range leaves the tensor.
+/// `y = bit ? 0 : x * scale` for runs of elements, the first of which begins with the tensor, with the
+/// bits from `bit` on. None where a run leaves the tensor.
 ///
 /// # Safety
 ///
 /// There are scales for all. The level's instructions are there.
 #[inline(always)]
-unsafe fn blocks<V: Vector, S: VectorScales<V>>(
+unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
     tensor: &mut Tensor<'_, V::Element>,
-    range: Range<usize>,
+    runs: Runs,
     bits: &[u64],
     bit: usize,
     scales: S,
 ) {
     let fetch = V::MASKS_LOADS && tensor.len() * size_of::<V::Element>() > FIRST_CACHE;
-    // From here on `x` and `y` are valid for `len` elements, and equal or apart.
-    let (x, y, len, stores) = match tensor.part(range) {
+    let (x, y, len, stores) = match tensor {
         Tensor::InPlace(y) => (y.as_ptr(), y.as_mut_ptr(), y.len(), Stores::Cached),
-        Tensor::To(x, y, stores) => (x.as_ptr(), y.as_mut_ptr().cast(), y.len(), stores),
+        Tensor::To(x, y, stores) => {
+            (x.as_ptr(), y.as_mut_ptr().cast(), y.len().min(x.len()), *stores)
+        }
     };
+    let Some(last) = runs.count.checked_sub(1) else { return };
+    let end = last.checked_mul(runs.step).and_then(|last| last.checked_add(runs.len));
+    if end.is_none_or(|end| end > len) {
+        return;
+    }
+    for i in 0..runs.count {
+        let bit = bit + i * runs.bit_step;
+        // SAFETY: the last run ends inside the tensor; `x` and `y` are equal or apart; the rest is the
+        // caller's.
+        unsafe {
+            let (x, y) = (x.add(i * runs.step), y.add(i * runs.step));
+            if runs.len < BLOCK {
+                short_run::<V, S>(x, y, runs.len, bits::load(bits, bit), scales);
+            } else {
+                long_run::<V, S>(x, y, runs.len, bits, bit, scales, (stores, fetch));
+            }
+        }
+    }
+}
+
+/// Fewer elements than a block has: vectors, and where they may overlap a last one at the end, made
+/// before the one before it is written.
+///
+/// # Safety
+///
+/// `x` and `y` are valid for `len` elements, and equal or apart; there are scales for all. The level's
+/// instructions are there.
+#[inline(always)]
+unsafe fn short_run<V: Vector, S: VectorScales<V>>(
+    x: *const V::Element,
+    y: *mut V::Element,
+    len: usize,
+    word: u64,
+    scales: S,
+) {
+    // SAFETY: `start` and `last` leave `LANES` elements, but where a part is read and written; the
+    // instructions are there.
+    unsafe {
+        let of_all = V::word(word);
+        let overlap = match len.checked_sub(V::LANES) {
+            Some(last) if V::OVERLAPS => {
+                Some((V::select(x.add(last), V::word(word >> last), 0, scales.at(last)), last))
+            }
+            _ => None,
+        };
+        let (mut start, mut i) = (0, 0);
+        while start + V::LANES <= len {
+            V::select(x.add(start), of_all, i, scales.at(start)).store(y.add(start));
+            (start, i) = (start + V::LANES, i + 1);
+        }
+        if let Some((vector, last)) = overlap {
+            vector.store(y.add(last));
+        } else if start < len {
+            V::select_part(x.add(start), len - start, of_all, i, scales.at(start))
+                .store_part(y.add(start), len - start);
+        }
+    }
+}
+
+/// A block or more.
+///
+/// # Safety
+///
+/// `x` and `y` are valid for `len` elements, and equal or apart; there are scales for all. The level's
+/// instructions are there.
+#[inline(always)]
+unsafe fn long_run<V: Vector, S: VectorScales<V>>(
+    x: *const V::Element,
+    y: *mut V::Element,
+    len: usize,
+    bits: &[u64],
+    bit: usize,
+    scales: S,
+    (stores, fetch): (Stores, bool),
+) {
     let mut start = 0;
     if S::ANYWHERE && len >= LONG {
         // Stores that cross no cache line. Halves may lie so that this cannot be; no matter.

@@ -76,6 +76,12 @@ pub(crate) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// One that is never drawn from, as what a key draws takes a chain of multiplications.
+    #[inline]
+    pub(crate) const fn of_nothing(sampler: &'a Sampler, level: Level) -> Self {
+        Self { sampler, streams: Streams::NONE, first_plane: 0, level }
+    }
+
     fn plane_bits(&self) -> usize {
         self.sampler.plane_bits()
     }

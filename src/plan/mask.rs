@@ -306,7 +306,7 @@ impl<'a> Mask<'a> {
             None if forward && self.plan.layer.fill == Fill::Noise => return Err(Error::NoKey),
             key => key.unwrap_or(Key::new(0)),
         };
-        let mut pass = self.plan.pass(key, forward)?;
+        let mut pass = self.plan.pass_of_mask(key, forward);
         pass.copies = self.own.dropped == 0 && self.plan.drops_nothing();
         Ok(pass)
     }

@@ -161,13 +161,23 @@ impl Plan {
     /// What a pass has to know. A backward pass does not know noise.
     #[inline]
     pub(super) fn pass(&self, key: Key, forward: bool) -> Result<Pass<'_>, Error> {
-        let source = self.source(key)?;
+        Ok(self.pass_from(self.source(key)?, key, forward))
+    }
+
+    /// The same of a mask that is at hand, whose source draws nothing.
+    #[inline]
+    pub(super) fn pass_of_mask(&self, key: Key, forward: bool) -> Pass<'_> {
+        self.pass_from(Source::of_nothing(&self.sampler, self.level()), key, forward)
+    }
+
+    #[inline]
+    fn pass_from<'p>(&'p self, source: Source<'p>, key: Key, forward: bool) -> Pass<'p> {
         let noise = (forward && self.layer.fill == Fill::Noise).then(|| {
             // Numbers wrap past 2^64 units, as no tensor has them all.
             let per_sample = (self.geometry.channels * self.geometry.plane) as u64;
             (Noise::new(&key.streams()), key.first_sample.wrapping_mul(per_sample))
         });
-        Ok(Pass {
+        Pass {
             geometry: &self.geometry,
             view: None,
             source,
@@ -176,7 +186,7 @@ impl Plan {
             copies: false,
             #[cfg(feature = "rayon")]
             threads: self.threads_for(self.elements()),
-        })
+        }
     }
 
     /// Refuses what has a count that no mask of the plan has, alone or together with others.
