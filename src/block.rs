@@ -6,15 +6,20 @@ use crate::{Error, Map};
 
 /// The size of the dropped block along each axis of the map.
 ///
-/// A size larger than the map is clamped to the map, axis by axis, when a plan is made, before
+/// When a plan is made, a size larger than the map is clamped to the map, axis by axis, before
 /// anything else is computed. A block of 1 gives plain dropout; a block as large as the map
 /// gives SpatialDropout.
 ///
 /// ```
-/// use dropblock::BlockSize;
-/// let square = BlockSize::uniform(7);          // 7, 7 x 7 or 7 x 7 x 7, as the map has it
+/// use dropblock::{BlockSize, DropBlock, Error, Shape};
+///
+/// let square = BlockSize::uniform(7);          // 7, 7 x 7 or 7 x 7 x 7, by the rank of the map
 /// let flat = BlockSize::hw(3, 9);              // only for 2-D maps
-/// # let _ = (square, flat);
+/// let layer = DropBlock::new(1, 0.1)?.with_block_size(flat)?;
+/// assert!(layer.plan(Shape::nchw(1, 1, 14, 14)).is_ok());
+/// assert_eq!(layer.plan(Shape::ncl(1, 1, 14)), Err(Error::Rank { needed: 1, given: 2 }));
+/// # let _ = square;
+/// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -52,8 +57,8 @@ impl BlockSize {
     }
 
     /// A fraction of the map along every axis, as darknet's `dropblock_size_rel`: `fraction` x
-    /// size in double precision, rounded towards 0, at least 1. `fraction` is finite and above
-    /// 0; from 1 on the block is as large as the map.
+    /// size in double precision, rounded towards 0, at least 1. `fraction` is finite and above 0.
+    /// With 1 or more the block is as large as the map.
     ///
     /// ```
     /// use dropblock::{BlockSize, DropBlock, Map, Shape};
@@ -145,8 +150,21 @@ impl TryFrom<Size> for BlockSize {
 
 /// Where the centre of an even block lies.
 ///
-/// Under [`Region::Valid`] this moves only what is called the centre, never the mask, because
-/// positions are numbered by the block's first corner. Two alignments exist in the field.
+/// Two alignments exist in the field. Under [`Region::Valid`] the choice moves only what is called the
+/// centre, never the mask, because positions are numbered by the block's first corner.
+///
+/// ```
+/// use dropblock::{Alignment, DropBlock, Shape};
+///
+/// let layer = DropBlock::new(2, 0.1)?;
+/// for (alignment, block) in [(Alignment::Before, 0b00110), (Alignment::After, 0b01100)] {
+///     let plan = layer.with_alignment(alignment).plan(Shape::ncl(1, 1, 5))?;
+///     let mut words = [0b00100];               // a centre at position 2
+///     plan.dilate(&mut words)?;
+///     assert_eq!(words, [block]);
+/// }
+/// # Ok::<(), dropblock::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Alignment {
@@ -164,6 +182,20 @@ impl Alignment {
 }
 
 /// Where centres may lie.
+///
+/// ```
+/// use dropblock::{DropBlock, Gamma, Key, Region, Shape};
+///
+/// // With a gamma of 1 every place has a centre.
+/// let layer = DropBlock::new(3, 0.1)?.with_gamma(Gamma::Raw(1.0))?;
+/// let centers = |region| {
+///     let plan = layer.with_region(region).plan(Shape::nchw(1, 1, 5, 6))?;
+///     plan.draw_centers(Key::new(1), &mut [0])
+/// };
+/// assert_eq!(centers(Region::Valid)?, 3 * 4);
+/// assert_eq!(centers(Region::Full)?, 5 * 6);
+/// # Ok::<(), dropblock::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Region {

@@ -4,8 +4,20 @@ use crate::Key;
 
 /// How many units of a mask, or of a part of it, are dropped.
 ///
-/// It is only a count. The scale that follows from it is the matter of a [`Mask`](crate::Mask) or a
-/// [`Plan`](crate::Plan), which know the rule.
+/// A count says nothing about the scale: that depends on the options, so [`MapPart::scale`] and
+/// [`Plan::scale`] compute it.
+///
+/// ```
+/// use dropblock::DropCount;
+///
+/// // Two shards of a batch.
+/// let (a, b) = (DropCount { dropped: 90, total: 800 }, DropCount { dropped: 70, total: 800 });
+/// let sum = DropCount { dropped: a.dropped + b.dropped, total: a.total + b.total };
+/// assert_eq!(sum.fraction(), 0.1);
+/// ```
+///
+/// [`MapPart::scale`]: crate::MapPart::scale
+/// [`Plan::scale`]: crate::Plan::scale
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DropCount {
@@ -32,7 +44,7 @@ impl DropCount {
 
 /// A key and the count of its mask: all that the backward pass needs of the forward pass.
 ///
-/// A pass that is given a bare [`Key`] draws the mask once more where its scale needs the count.
+/// A pass also takes a bare [`Key`]. If its scale needs the count, it then draws the mask once more.
 ///
 /// ```
 /// use dropblock::{Drawn, DropBlock, Key, Shape};
@@ -78,8 +90,8 @@ impl Drawn {
         self
     }
 
-    /// Returns the key's words and the count, for a checkpoint. Where there is no count the last
-    /// two words are 1 and 0, which no count is.
+    /// Returns the key's words, then `dropped` and `total`, for a checkpoint. Without a count the last
+    /// two words are 1 and 0, which is no valid count.
     #[inline]
     #[must_use]
     pub const fn to_words(self) -> [u64; 6] {
@@ -91,8 +103,8 @@ impl Drawn {
         [seed, step, layer, first_sample, dropped, total]
     }
 
-    /// The same from these words, as [`to_words`](Self::to_words) gives them. More dropped units
-    /// than units mean that there is no count.
+    /// Makes it from the words that [`to_words`](Self::to_words) returns. If more units are dropped
+    /// than there are, it has no count.
     #[inline]
     #[must_use]
     pub const fn from_words(words: [u64; 6]) -> Self {

@@ -5,6 +5,21 @@ use core::hash::{Hash, Hasher};
 use crate::{Alignment, Backend, BlockSize, Error, Gamma, Plan, Region, Shape};
 
 /// Which maps of the tensor share one mask.
+///
+/// ```
+/// use dropblock::{DropBlock, Shape, Sharing};
+///
+/// // 2 samples of 3 channels of 4 x 4.
+/// let units = |sharing| {
+///     let plan = DropBlock::new(2, 0.1)?.with_sharing(sharing).plan(Shape::nchw(2, 3, 4, 4))?;
+///     Ok::<_, dropblock::Error>(plan.units())
+/// };
+/// assert_eq!(units(Sharing::None)?, 2 * 3 * 16);
+/// assert_eq!(units(Sharing::OverChannels)?, 2 * 16);
+/// assert_eq!(units(Sharing::OverSamples)?, 3 * 16);
+/// assert_eq!(units(Sharing::OverAll)?, 16);
+/// # Ok::<(), dropblock::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Sharing {
@@ -25,7 +40,22 @@ impl Sharing {
         &[Self::None, Self::OverChannels, Self::OverSamples, Self::OverAll];
 }
 
-/// By what kept units are multiplied.
+/// What kept units are multiplied by.
+///
+/// ```
+/// use dropblock::{DropBlock, DropCount, Scale, Shape};
+///
+/// let layer = DropBlock::new(3, 0.2)?;
+/// let count = DropCount { dropped: 200, total: 800 };
+/// let scale = |scale| {
+///     let plan = layer.with_scale(scale).plan(Shape::nchw(2, 4, 10, 10))?;
+///     Ok::<_, dropblock::Error>(plan.scale::<f64>(count))
+/// };
+/// assert_eq!(scale(Scale::PerTensor)?, 800.0 / 600.0);
+/// assert_eq!(scale(Scale::Fixed)?, 1.25);
+/// assert_eq!(scale(Scale::Off)?, 1.0);
+/// # Ok::<(), dropblock::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -38,12 +68,12 @@ pub enum Scale {
     /// By that quotient over each map: each channel of each sample.
     PerMap,
     /// Each position by 1 over its own exact probability to be kept, so that the expectation of
-    /// every unit is preserved. The other scales preserve only the mean: at 14 x 14 with block
-    /// size 7 and drop probability .1 the paper's makes the centre .81 of what it was, and
-    /// the corners 1.10.
+    /// every unit is preserved. The other scales preserve only the mean. At 14 x 14 with block
+    /// size 7 and drop probability .1 the paper's scale makes the centre .81 times what it was, and
+    /// the corners 1.10 times.
     PerPosition,
-    /// By `1 / (1 - drop_prob)`, known beforehand. With a drop probability of 1 every output is
-    /// +0.0.
+    /// By `1 / (1 - drop_prob)`, which is known before the mask is drawn. With a drop probability of 1
+    /// every output is +0.0.
     Fixed,
     /// By 1.
     Off,
@@ -62,6 +92,18 @@ impl Scale {
 }
 
 /// What the forward pass writes to dropped units.
+///
+/// ```
+/// use dropblock::{DropBlock, Fill, Key, Scale, Shape};
+///
+/// let layer = DropBlock::new(3, 0.2)?.with_scale(Scale::Off).with_fill(Fill::Noise);
+/// let plan = layer.plan(Shape::nchw(2, 4, 10, 10))?;
+/// let mut x = [7.0_f32; 800];
+/// let drawn = plan.forward_in_place(Key::new(1), &mut x)?;
+/// let noise = x.iter().filter(|&&x| x != 7.0).count();
+/// assert_eq!(drawn.count().map(|count| count.dropped), Some(noise as u64));
+/// # Ok::<(), dropblock::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -70,7 +112,7 @@ pub enum Fill {
     #[default]
     Zero,
     /// Gaussian noise of mean 0 and standard deviation 1, another value for every element, drawn
-    /// from the same key: timm's `with_noise`. Backward passes write zeros, as the gradient of
+    /// from the same key: timm's `with_noise`. Backward passes write zeros, because the gradient of
     /// the noise is 0.
     Noise,
 }
@@ -80,14 +122,16 @@ impl Fill {
     pub const ALL: &'static [Self] = &[Self::Zero, Self::Noise];
 }
 
-/// A DropBlock layer: block size, drop probability and how the mask is drawn and scaled.
+/// The options of a DropBlock layer: block size, drop probability, and how the mask is drawn and scaled.
+///
+/// [The guide](crate::guide::options) says which to choose.
 ///
 /// ```
 /// use dropblock::{DropBlock, Gamma, Region};
 ///
 /// let paper = DropBlock::new(7, 0.1)?;
 /// let exact = paper.with_gamma(Gamma::Exact)?.with_region(Region::Full);
-/// # let _ = exact;
+/// assert_eq!((exact.drop_prob(), exact.region()), (0.1, Region::Full));
 /// # Ok::<(), dropblock::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,9 +152,9 @@ pub struct DropBlock {
 }
 
 impl DropBlock {
-    /// The paper's DropBlock: blocks of `block_size` along every axis, `drop_prob` in `[0, 1]`
-    /// (the paper's `1 - keep_prob`), gamma by Eq. 1, centres in the valid region, a mask for
-    /// each sample and channel, one scale for the tensor.
+    /// The paper's DropBlock. `block_size` holds along every axis; `drop_prob` is in `[0, 1]` (the
+    /// paper's `1 - keep_prob`). Gamma is by Eq. 1, centres are in the valid region, each channel of
+    /// each sample has its own mask, and the tensor has one scale.
     ///
     /// # Errors
     ///
@@ -135,7 +179,7 @@ impl DropBlock {
         }
     }
 
-    /// Sets the drop probability, as a schedule gives it.
+    /// Sets the drop probability, for example to what a [`Schedule`](crate::Schedule) gives.
     ///
     /// # Errors
     ///
@@ -217,7 +261,7 @@ impl DropBlock {
         self
     }
 
-    /// Sets by what the kept units are multiplied.
+    /// Sets what kept units are multiplied by.
     #[inline]
     #[must_use]
     pub const fn with_scale(mut self, scale: Scale) -> Self {
@@ -233,8 +277,8 @@ impl DropBlock {
         self
     }
 
-    /// Chooses the backend, for comparison and tests; all give the same bits. Without a choice
-    /// it is the fastest one that the machine has.
+    /// Chooses the backend, for comparison and tests: all give the same bits. Without a choice it
+    /// is the fastest one that the machine has.
     ///
     /// # Errors
     ///
@@ -248,8 +292,8 @@ impl DropBlock {
         Ok(self)
     }
 
-    /// Sets whether the layer is in training. If not it drops nothing and scales nothing, whatever
-    /// else is set.
+    /// Sets whether the layer is in training. Out of training it drops nothing and scales nothing,
+    /// whatever else is set.
     #[inline]
     #[must_use]
     pub const fn with_training(mut self, training: bool) -> Self {
@@ -299,7 +343,7 @@ impl DropBlock {
         self.sharing
     }
 
-    /// Returns by what kept units are multiplied.
+    /// Returns what kept units are multiplied by.
     #[inline]
     #[must_use]
     pub const fn scale(&self) -> Scale {
@@ -343,7 +387,7 @@ impl DropBlock {
     ///
     /// # Complexity
     ///
-    /// About 5 microseconds, so that a schedule may build one for each step; it need not be kept.
+    /// About 6 microseconds, so a program with a schedule may build one in each step.
     #[inline]
     pub const fn plan(&self, shape: Shape) -> Result<Plan, Error> {
         Plan::new(self, &shape)

@@ -5,11 +5,10 @@ use core::fmt::Debug;
 /// A floating-point element: `f32` or `f64`, with the feature `half` also `half::f16` and
 /// `half::bf16`. Sealed: the set of types is closed.
 ///
-/// Each has a type for its scale. That of `f32` and `f64` is their own, and a kept value is
-/// multiplied in it, rounded once. That of the halves is `f32`, so that counts beyond their range
-/// have a ratio: the value is converted, which is exact, multiplied in `f32` and rounded to
-/// nearest even, as frameworks do. Overflow gives infinity, denormals are exact, and NaN stays
-/// NaN with any payload.
+/// Each type names the type of its scale. `f32` and `f64` are scaled in their own type, and a kept
+/// value is rounded once. `f16` and `bf16` are scaled in `f32`, because their range is too small for
+/// counts: the value is converted, which is exact, multiplied, and rounded to nearest even, as
+/// frameworks do. Overflow gives infinity, denormals are exact, and NaN stays NaN with any payload.
 ///
 /// ```
 /// use dropblock::Element;

@@ -4,7 +4,15 @@ use core::fmt;
 
 use crate::DropCount;
 
-/// Says what was needed and what was given. Nothing has been written when one is returned.
+/// Says what was needed and what was given. When a call returns one, nothing has been written.
+///
+/// ```
+/// use dropblock::{DropBlock, Error};
+///
+/// let error = DropBlock::new(7, 1.5).unwrap_err();
+/// assert_eq!(error, Error::DropProb { given: 1.5 });
+/// assert_eq!(error.to_string(), "drop probability must be in [0, 1], got 1.5");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
@@ -33,7 +41,7 @@ pub enum Error {
         /// The fraction that was given.
         given: f64,
     },
-    /// A block with a size per axis meets a map of another rank.
+    /// A block with a size per axis is used with a map of another rank.
     Rank {
         /// The rank of the map: 1, 2 or 3.
         needed: u8,
@@ -49,7 +57,7 @@ pub enum Error {
         /// The size that was given.
         given: usize,
     },
-    /// A tensor has more elements than a buffer can hold, or a view reaches further.
+    /// A tensor has more elements than a buffer can hold, or a view spans more.
     TooLarge {
         /// The largest number of elements that is accepted.
         limit: u64,
@@ -58,7 +66,7 @@ pub enum Error {
     Stride {
         /// The axis: 0 for samples, then channels, depth, height, width.
         axis: usize,
-        /// A length that steps past what all other axes reach.
+        /// A stride that is long enough to step past everything that the other axes reach.
         needed: u64,
         /// The stride that was given.
         given: isize,
@@ -67,9 +75,9 @@ pub enum Error {
     View {
         /// Which buffer.
         buffer: Buffer,
-        /// The number of elements that the view reaches before its first unit, and after it.
+        /// How many elements the view reaches before its first unit, and after it.
         needed: [usize; 2],
-        /// The element of the first unit, and the length of the buffer.
+        /// The index of the first unit's element, and the length of the buffer.
         given: [usize; 2],
     },
     /// A pass in place was given memory that is not initialised.
@@ -83,14 +91,14 @@ pub enum Error {
         /// The length that was given.
         given: usize,
     },
-    /// No mask of this plan, alone or as a shard of a batch, has such a count.
+    /// The count cannot be that of the mask, alone or as a shard of a batch.
     Count {
-        /// The count of the mask itself; where it is not known none is dropped.
+        /// The count of the mask itself, with 0 dropped if that is not known.
         own: DropCount,
         /// The count that was given.
         given: DropCount,
     },
-    /// Scales per sample or per map do not follow from a count of more than the mask itself.
+    /// Scales per sample or per map follow from the mask alone, and the count has more units.
     Scale {
         /// The number of units of the mask.
         needed: u64,
@@ -99,7 +107,7 @@ pub enum Error {
     },
     /// A forward pass with noise was given a mask that has no key.
     NoKey,
-    /// Maps that do not lie one behind the other cannot be visited as runs of elements.
+    /// The maps are not runs of elements, because channels are last.
     Layout,
     /// The scale group does not exist.
     Group {
@@ -122,7 +130,7 @@ pub enum Error {
         /// The index that was given.
         given: usize,
     },
-    /// The key's first sample pushes the numbering of positions past 64 bits.
+    /// The key's first sample is so large that positions have no number of 64 bits.
     FirstSample {
         /// The largest first sample for this plan.
         limit: u64,
@@ -138,7 +146,7 @@ pub enum Error {
     ScheduleStep {
         /// The step before it in the list, or 0.
         above: u64,
-        /// The step that was given: it must be above.
+        /// The step that was given: it must be above that.
         given: u64,
     },
     /// A schedule lists too many steps.
@@ -155,7 +163,16 @@ pub enum Error {
     },
 }
 
-/// Names a buffer in [`Error::Length`].
+/// Names a buffer in [`Error::Length`] and [`Error::View`].
+///
+/// ```
+/// use dropblock::{Buffer, DropBlock, Error, Key, Shape};
+///
+/// let plan = DropBlock::new(3, 0.2)?.plan(Shape::nchw(2, 4, 10, 10))?;
+/// let error = plan.forward_in_place(Key::new(1), &mut [1.0_f32; 799]);
+/// assert_eq!(error, Err(Error::Length { buffer: Buffer::Output, needed: 800, given: 799 }));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Buffer {

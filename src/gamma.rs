@@ -9,7 +9,20 @@ use crate::block::{Blocks, Region};
 /// The probability 1 in units of 2^-63.
 pub(crate) const ONE: u64 = 1 << 63;
 
-/// How gamma follows from the drop probability.
+/// How gamma, the probability that a position is a centre, follows from the drop probability.
+///
+/// ```
+/// use dropblock::{DropBlock, Gamma, Shape};
+///
+/// // What is really dropped of a 14 x 14 map, for block size 7 and a probability of .1.
+/// let dropped = |gamma| {
+///     let plan = DropBlock::new(7, 0.1)?.with_gamma(gamma)?.plan(Shape::nchw(1, 1, 14, 14))?;
+///     Ok::<_, dropblock::Error>(format!("{:.4}", plan.expected_dropped()))
+/// };
+/// assert_eq!(dropped(Gamma::Paper { scale: 1.0 })?, "0.0929");
+/// assert_eq!(dropped(Gamma::Exact)?, "0.1000");
+/// # Ok::<(), dropblock::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Gamma {
@@ -17,26 +30,25 @@ pub enum Gamma {
     /// `p * prod(size) / (prod(block) * positions)`, where `positions` is the number of places
     /// where a centre may lie: `prod(size - block + 1)` for the valid region.
     ///
-    /// Eq. 1 takes blocks for disjoint, so it drops less than asked: at 14 x 14 with block
+    /// Eq. 1 assumes that blocks do not overlap, so it drops less than asked: at 14 x 14 with block
     /// size 7, .0929 for .1 and .358 for .5.
     Paper {
         /// The factor: finite and at least 0.
         scale: f64,
     },
     /// Eq. 1 with the number of places in the valid region, wherever centres may lie, times a
-    /// factor. With [`Region::Full`] that drops too much on small maps; it is what timm does.
+    /// factor. This is what timm does. With [`Region::Full`] it drops too much on small maps.
     PaperValid {
         /// The factor: finite and at least 0.
         scale: f64,
     },
     /// The gamma whose expected dropped fraction is the drop probability, with borders and
-    /// overlaps counted, to within the rounding of the table of gaps (2^-32). Computed in
-    /// integers, equal on every machine. The time grows with depth x height of the block:
-    /// microseconds for those of networks.
+    /// overlaps counted, to within the rounding of the table of gaps (2^-32). It is computed in
+    /// integers, so it is equal on every machine. The time grows with depth x height of the block;
+    /// for the blocks of networks it is microseconds.
     Exact,
-    /// This value, in `[0, 1]`, whatever the drop probability, which then only serves
-    /// [`Scale::Fixed`](crate::Scale::Fixed): with a drop probability of 0 as many units are
-    /// dropped as with any other.
+    /// This value, in `[0, 1]`. The drop probability then only serves
+    /// [`Scale::Fixed`](crate::Scale::Fixed): even with a drop probability of 0, units are dropped.
     Raw(f64),
 }
 

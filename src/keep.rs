@@ -15,10 +15,10 @@ const LANES: usize = 8;
 /// The bit of each lane.
 const OWN_BIT: u32x8 = u32x8::new([1, 2, 4, 8, 16, 32, 64, 128]);
 
-/// The kept units of a run, for a loop of the caller's: the run may begin at any bit of a mask.
+/// Which units of a run are kept, for a loop of the caller's. The run may begin at any bit of a mask.
 ///
-/// A mask has 1 for dropped units. Here 1 means kept, so that a kernel can AND with it. Units past
-/// the end are neither kept nor dropped: their bits and lanes are 0.
+/// A mask in memory has 1 for dropped units. Here 1 means kept, so that a kernel can AND with it. Bits
+/// and lanes past the end of the run are 0.
 ///
 /// ```
 /// use dropblock::Keep;
@@ -30,7 +30,7 @@ const OWN_BIT: u32x8 = u32x8::new([1, 2, 4, 8, 16, 32, 64, 128]);
 /// # Ok::<(), dropblock::Error>(())
 /// ```
 ///
-/// Lanes are the fastest way in a build for one processor; see the example `fused`.
+/// Lanes are the fastest way; [the guide](crate::guide::fusing) has the loop and the figures.
 #[derive(Clone, Copy, Debug)]
 pub struct Keep<'a> {
     words: &'a [u64],
@@ -39,8 +39,7 @@ pub struct Keep<'a> {
 }
 
 impl<'a> Keep<'a> {
-    /// The units in the range of a mask in the crate's layout: bit `i % 64` of word `i / 64` is unit
-    /// `i`, 1 = dropped.
+    /// The units in this range of a mask: bit `i % 64` of word `i / 64` is unit `i`, 1 = dropped.
     ///
     /// # Errors
     ///
@@ -74,7 +73,7 @@ impl<'a> Keep<'a> {
         self.len == 0
     }
 
-    /// Returns a part, as a row of a map; cut at the end of this run.
+    /// Returns a part, for example a row of a map. It ends where this run ends.
     #[inline]
     #[must_use]
     pub fn part(&self, units: Range<usize>) -> Self {
@@ -90,7 +89,7 @@ impl<'a> Keep<'a> {
         self.word(unit) & 1 == 1
     }
 
-    /// Returns 64 units from `unit` on as bits, 1 = kept.
+    /// Returns the 64 units from `unit` on as bits, 1 = kept.
     #[inline]
     #[must_use]
     pub fn word(&self, unit: usize) -> u64 {
@@ -105,8 +104,8 @@ impl<'a> Keep<'a> {
         if rest >= N { word } else { word & bits::low(rest) }
     }
 
-    /// Returns `N` units, at most 64, from `unit` on as lanes: all bits set where the unit is
-    /// kept, 0 where it is dropped. A bitwise AND with the bits of an `f32` selects.
+    /// Returns the `N` units from `unit` on as lanes, at most 64: all bits are set if the unit is kept,
+    /// none if it is dropped. A bitwise AND with the bits of an `f32` selects.
     #[inline]
     #[must_use]
     pub fn lanes<const N: usize>(&self, unit: usize) -> [u32; N] {
@@ -147,6 +146,14 @@ impl<'a> Keep<'a> {
 }
 
 /// The runs of kept units of a [`Keep`], from [`Keep::runs`].
+///
+/// ```
+/// use dropblock::Keep;
+///
+/// let keep = Keep::new(&[0b0110_0001], 0..8)?;
+/// assert!(keep.runs().eq([1..5, 7..8]));
+/// # Ok::<(), dropblock::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct KeepRuns<'a> {
     view: Keep<'a>,
@@ -169,6 +176,17 @@ impl Iterator for KeepRuns<'_> {
 
 /// A map of a tensor, or a part of one, for a loop of the caller's: from
 /// [`Mask::maps`](crate::Mask::maps), [`Mask::map`](crate::Mask::map) and [`Plan::for_each_map`].
+///
+/// ```
+/// use dropblock::{DropBlock, Key, Shape};
+///
+/// let plan = DropBlock::new(3, 0.2)?.plan(Shape::nchw(2, 4, 10, 10))?;
+/// let mut words = [0; 13];
+/// let map = plan.draw(Key::new(1), &mut words)?.map(1, 2)?;
+/// assert_eq!((map.sample(), map.channel(), map.elements()), (1, 2, 600..700));
+/// assert_eq!(map.keep().len(), 100);
+/// # Ok::<(), dropblock::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct MapPart<'a> {
     plan: &'a Plan,
@@ -212,7 +230,7 @@ impl<'a> MapPart<'a> {
         self.positions.start..self.positions.end
     }
 
-    /// Returns the elements of a dense tensor whose channels come first.
+    /// Returns where the elements are in a dense tensor with channels first.
     #[inline]
     #[must_use]
     pub const fn elements(&self) -> Range<usize> {
@@ -241,8 +259,8 @@ impl Plan {
     /// Draws the mask without a buffer and visits all maps of the tensor, in the order of the mask.
     /// Returns key and count.
     ///
-    /// A map comes in one part if it has at most 16384 positions, else in several. With a bare key
-    /// the mask is counted first where the scale follows from its count.
+    /// A map comes in one part if it has at most 16384 positions, else in several. If the scale follows
+    /// from the count and only a key is given, the mask is counted first.
     ///
     /// # Examples
     ///

@@ -29,13 +29,13 @@ pub const MASK_VERSION: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Key {
-    /// The seed of the training run. Any is as good as any other.
+    /// The seed of the training run. All seeds are equally good.
     pub seed: u64,
     /// The training step: each draws new masks.
     pub step: u64,
     /// The layer: layers of the same shape draw different masks.
     pub layer: u64,
-    /// The index in the whole batch of the tensor's first sample.
+    /// The index of the tensor's first sample in the whole batch.
     pub first_sample: u64,
 }
 
@@ -63,8 +63,8 @@ impl Key {
         self
     }
 
-    /// Sets the index in the whole batch of the tensor's first sample, for a batch that is
-    /// split over calls, threads or machines. The shards' masks together are the whole mask.
+    /// Sets the index of the tensor's first sample in the whole batch, for a batch that is split
+    /// over calls, threads or machines. The masks of the shards together are the whole mask.
     #[inline]
     #[must_use]
     pub const fn with_first_sample(mut self, sample: u64) -> Self {
@@ -79,7 +79,7 @@ impl Key {
         [self.seed, self.step, self.layer, self.first_sample]
     }
 
-    /// The key of these words, as [`to_words`](Self::to_words) gives them.
+    /// Makes a key from the words that [`to_words`](Self::to_words) returns.
     #[inline]
     #[must_use]
     pub const fn from_words([seed, step, layer, first_sample]: [u64; 4]) -> Self {

@@ -4,8 +4,8 @@ use crate::{Alignment, DropBlock, Error, Gamma, Region, Scale, Sharing};
 
 /// Presets: what other implementations do, for models that were trained with them.
 ///
-/// What they ask for and what they really drop differ, most of all on small maps. The expected
-/// dropped fraction for a drop probability of .1 and block size 7, by
+/// Other implementations often do not drop the fraction that they are asked for, most of all on
+/// small maps. The expected dropped fraction for a drop probability of .1 and block size 7, by
 /// [`Plan::expected_dropped`](crate::Plan::expected_dropped):
 ///
 /// | preset | departs from the paper | 7x7 | 14x14 | 56x56 |
@@ -16,12 +16,26 @@ use crate::{Alignment, DropBlock, Error, Gamma, Region, Scale, Sharing};
 /// | `miguelvr` | centres everywhere, gamma p/k^2; channels share a mask; late alignment | 0.0554 | 0.0740 | 0.0897 |
 /// | `dragon` | channels share a mask; scale 1/(1-p) | 0.1000 | 0.0929 | 0.0946 |
 ///
-/// To drop what was asked for, use [`Gamma::Exact`]. Masks are drawn by this crate's mask
-/// function, so their bits are not those of the other implementation's generator; nor is the
-/// small number reproduced that some add to a quotient against a division by 0.
+/// To drop what was asked for, use [`Gamma::Exact`]. Masks are drawn by this crate's mask function, so
+/// their bits are not those of the other generator. Some implementations add a small number to a
+/// quotient, against a division by 0; presets do not.
+///
+/// ```
+/// use dropblock::{DropBlock, Gamma, Shape};
+///
+/// let timm = DropBlock::timm(7, 0.1)?;
+/// let dropped = timm.plan(Shape::nchw(1, 64, 14, 14))?.expected_dropped();
+/// assert_eq!(format!("{dropped:.4}"), "0.2092");
+/// // timm's `gamma_scale` of a quarter, as it uses it for the third group of a network.
+/// let group_3 = timm.with_gamma(Gamma::PaperValid { scale: 0.25 })?;
+/// # let _ = group_3;
+/// # Ok::<(), dropblock::Error>(())
+/// ```
 impl DropBlock {
-    /// TensorFlow's reference code for the paper, and torchvision's `drop_block2d` and
-    /// `drop_block3d`: Algorithm 1 as it stands, the same as [`new`](Self::new).
+    /// TensorFlow's reference code for the paper: Algorithm 1 as it stands, the same as
+    /// [`new`](Self::new). torchvision's `drop_block2d` and `drop_block3d` are the same for odd block
+    /// sizes that fit in the map. They refuse even sizes, and shrink a block that is longer than one
+    /// axis along all of them.
     ///
     /// # Errors
     ///
@@ -47,8 +61,8 @@ impl DropBlock {
     }
 
     /// timm's `drop_block_fast_2d`, the default of its models before that change: as
-    /// [`timm`](Self::timm), with a mask for each channel. On a map that is narrower than the
-    /// block along one axis only it shrank the block along both, which is not reproduced.
+    /// [`timm`](Self::timm), with a mask for each channel. Where a map is shorter than the block along
+    /// one axis, timm shrinks the block along both; the preset shrinks it along that axis.
     ///
     /// # Errors
     ///
@@ -64,8 +78,8 @@ impl DropBlock {
     }
 
     /// The PyPI package `dropblock` by miguelvr: centres everywhere, gamma `p / k^2` (Eq. 1
-    /// without its border term, hence for the whole map), one mask for all channels of a
-    /// sample, the longer half of an even block behind the centre.
+    /// without its border term), one mask for all channels of a sample, and the longer half of an even
+    /// block after the centre.
     ///
     /// # Errors
     ///

@@ -155,8 +155,8 @@ pub fn gamma(layer: &DropBlock, shape: &Shape) -> u64 {
     if gamma >= 1.0 { ONE } else { (gamma * ONE as f64) as u64 }
 }
 
-/// The largest gamma of which [`expected_kept`] is at least `units * (1 - p)`, by bisection. On an
-/// empty map, where each is as good as any other, it is `p`.
+/// The largest gamma for which [`expected_kept`] is at least `units * (1 - p)`, by bisection. On an
+/// empty map, for which all are equal, it is `p`.
 fn exact_gamma(layer: &DropBlock, shape: &Shape) -> u64 {
     let drop_prob = (layer.drop_prob * ONE as f64) as u64;
     let [d, h, w] = shape.map().size();

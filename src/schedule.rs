@@ -10,11 +10,10 @@ const LIMIT: f64 = 18_446_744_073_709_551_616.0;
 /// It keeps no state. [`Schedule::at`] depends on its arguments alone, so a resumed run goes on
 /// as if it had never stopped, and no error builds up.
 ///
-/// `step` counts the steps that are done, `total` those of the whole training. The value is the
-/// start value, exactly, at step 0, and the end value, exactly, from step `total` on. The last
-/// step of training, which begins with `total - 1` done, is thus one step short of the end: this
-/// way `step / total` is the part of the training that is done, also for a total of 1. A total
-/// of 0 is a training that is finished: the end value.
+/// `step` counts the steps that are done, `total` those of the whole training. The value is exactly
+/// the start value at step 0 and exactly the end value from step `total` on. In the last step of
+/// training `total - 1` steps are done, so its value is one step short of the end. A total of 0 gives
+/// the end value.
 ///
 /// A shorter `total` ends the change earlier: `linear(0.0, 0.1)?.at(step, 500)` warms up for 500
 /// steps and stays at 0.1.
@@ -87,8 +86,8 @@ impl Schedule {
         Self::new(value, value, Course::Linear)
     }
 
-    /// Linearly from `start` to `end`, both in `[0, 2^64]`. It never turns back, and lies
-    /// within `2^-50 * max(start, end)` of the exact value.
+    /// Linearly from `start` to `end`, both in `[0, 2^64]`. The value never turns back, and is
+    /// within `2^-50 * max(start, end)` of the exact one.
     ///
     /// # Errors
     ///
@@ -99,8 +98,8 @@ impl Schedule {
     }
 
     /// From `start` to `end`, both in `[0, 2^64]`, by half a period of the cosine: slow at both
-    /// ends, exactly half-way at half the time. It lies within `2^-49 * max(start, end)` of the
-    /// exact value, and by no more can it turn back where that hardly moves.
+    /// ends, exactly half-way at half the time. The value is within `2^-49 * max(start, end)` of the
+    /// exact one, and never turns back by more than that.
     ///
     /// # Errors
     ///
@@ -110,8 +109,9 @@ impl Schedule {
         Self::new(start, end, Course::Cosine)
     }
 
-    /// `start`, then from each of at most 32 listed steps on the value beside it, all in
-    /// `[0, 2^64]`. The steps rise from at least 1. From step `total` on the last value holds, listed later or not.
+    /// Begins with `start`. From each listed step on it has the value beside that step. Values are in
+    /// `[0, 2^64]`; steps rise, the first is at least 1, and there are at most 32. From step `total` on
+    /// it has the last value of the list.
     ///
     /// # Errors
     ///
@@ -145,11 +145,11 @@ impl Schedule {
         }
     }
 
-    /// The paper's drop probability: linearly from 0 to `drop_prob`, that is `keep_prob`
-    /// from 1 to `1 - drop_prob`.
+    /// The paper's drop probability: linearly from 0 to `drop_prob`. In the paper's words `keep_prob`
+    /// goes from 1 to `1 - drop_prob`.
     ///
-    /// Ghiasi, Lin, Le 2018, arXiv 1810.12890, section 4.1. The block size stays the same, and a
-    /// residual network has a factor for each group: [`Gamma::paper_group`].
+    /// Ghiasi, Lin, Le 2018, arXiv 1810.12890, section 4.1. The block size stays the same. Each group
+    /// of a residual network has a factor: [`Gamma::paper_group`].
     ///
     /// ```
     /// use dropblock::{DropBlock, Gamma, Schedule};
@@ -171,11 +171,11 @@ impl Schedule {
         Self::linear(0.0, drop_prob)
     }
 
-    /// Darknet's drop probability or block size: linearly from 0 to `end`, in `[0, 2^64]`,
-    /// which is reached at 0.85 of the total (`max_batches`).
+    /// Darknet's drop probability or block size: linearly from 0 to `end`, in `[0, 2^64]`. It reaches
+    /// `end` at 0.85 of the total (`max_batches`).
     ///
-    /// Darknet multiplies both (AlexeyAB/darknet, `src/dropout_layer_kernels.cu`), in single
-    /// precision, and rounds the block size as [`Schedule::block_size`] does.
+    /// Darknet multiplies both by the same factor (AlexeyAB/darknet, `src/dropout_layer_kernels.cu`),
+    /// in single precision, and rounds the block size as [`Schedule::block_size`] does.
     ///
     /// ```
     /// use dropblock::{DropBlock, Schedule};
@@ -194,8 +194,8 @@ impl Schedule {
         Self::new(0.0, end, Course::Darknet)
     }
 
-    /// Holds the start value for `steps` more steps (`u64::MAX` at most), then does in the rest
-    /// of the total what it did in the whole. Listed steps come that much later.
+    /// Holds the start value for `steps` more steps (`u64::MAX` at most). The change then takes the rest
+    /// of the total. Listed steps come that much later.
     #[inline]
     #[must_use]
     pub const fn after(mut self, steps: u64) -> Self {
@@ -203,9 +203,8 @@ impl Schedule {
         self
     }
 
-    /// Returns the value when `step` of `total` steps are done: for
-    /// [`DropBlock::new`](crate::DropBlock::new), which checks a probability, or for
-    /// [`Gamma::Paper`].
+    /// Returns the value when `step` of `total` steps are done, for
+    /// [`DropBlock::with_drop_prob`](crate::DropBlock::with_drop_prob) or [`Gamma::Paper`].
     #[must_use]
     pub fn at(&self, step: u64, total: u64) -> f64 {
         if step >= total {
@@ -270,8 +269,8 @@ impl Gamma {
     /// The paper's gamma in a group of residual blocks: Eq. 1 in group 4, a quarter of it in
     /// group 3, and 0, which drops nothing, in the others.
     ///
-    /// Ghiasi, Lin, Le 2018, arXiv 1810.12890, drop in groups 3 and 4; the maps of group 3 have
-    /// four times the area.
+    /// Ghiasi, Lin, Le 2018, arXiv 1810.12890, drop in groups 3 and 4. The maps of group 3 have four
+    /// times the area of those of group 4.
     #[inline]
     #[must_use]
     pub const fn paper_group(group: usize) -> Self {

@@ -12,8 +12,15 @@ pub(crate) const MAX_AXIS: u32 = 1 << 31;
 
 /// The size of one feature map: length, height x width, or depth x height x width.
 ///
-/// Inside the crate every map has the three axes depth, height and width; the missing ones
-/// have size 1, so that one piece of code serves every rank.
+/// ```
+/// use dropblock::{Layout, Map, Shape};
+///
+/// let map = Map::dhw(8, 28, 28);
+/// assert_eq!((map.rank(), map.len()), (3, Ok(8 * 28 * 28)));
+/// assert_eq!(Map::l(196).size(), [1, 1, 196]);
+/// let shape = Shape::new(4, 64, map, Layout::ChannelsLast);
+/// assert_eq!(shape, Shape::ndhwc(4, 8, 28, 28, 64));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Map {
     pub(crate) size: [usize; 3],
@@ -74,7 +81,15 @@ impl Map {
     }
 }
 
-/// The order of a tensor's axes in memory.
+/// The order of a tensor's axes in memory. The mask does not depend on it.
+///
+/// ```
+/// use dropblock::{Layout, Map, Shape};
+///
+/// let [first, last] = [Layout::ChannelsFirst, Layout::ChannelsLast];
+/// assert_eq!(Shape::new(2, 8, Map::hw(14, 14), first), Shape::nchw(2, 8, 14, 14));
+/// assert_eq!(Shape::new(2, 8, Map::hw(14, 14), last), Shape::nhwc(2, 14, 14, 8));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Layout {
@@ -97,8 +112,8 @@ impl Layout {
 /// assert_eq!(shape.len(), Ok(32 * 256 * 14 * 14));
 /// ```
 ///
-/// A tensor that does not lie as its shape says, as a crop or padded rows, goes through
-/// [`View`](crate::View). The mask does not depend on the layout.
+/// A tensor that does not lie in memory as its shape says, such as a crop or one with padded rows,
+/// goes through [`View`](crate::View). The mask does not depend on the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     pub(crate) samples: usize,
@@ -108,7 +123,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A shape of any rank without gaps: `samples` x `channels` maps in the given layout.
+    /// A shape of any rank: `samples` x `channels` maps in the given layout, without gaps.
     #[inline]
     #[must_use]
     pub const fn new(samples: usize, channels: usize, map: Map, layout: Layout) -> Self {

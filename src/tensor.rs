@@ -11,9 +11,9 @@ use crate::shape::MAX_ELEMENTS;
 
 /// A tensor that a pass reads.
 ///
-/// `&x` for anything that is a slice of elements means a dense tensor, which lies as the plan's
-/// shape says. [`new`](Self::new) means a view: a crop, a slice of the channels, padded rows, a
-/// flipped or repeated axis, or any order of axes.
+/// `&x`, for anything that is a slice of elements, is a dense tensor: it lies in memory as the plan's
+/// shape says. [`new`](Self::new) makes a view: a crop, a slice of the channels, padded rows, a flipped
+/// or repeated axis, or any order of axes.
 ///
 /// ```
 /// use dropblock::{DropBlock, Key, Shape, View, ViewMut};
@@ -39,11 +39,11 @@ pub struct View<'t, T> {
 }
 
 impl<'t, T> View<'t, T> {
-    /// A view of `data`, of which the first unit is element `first` and `strides` are those of
-    /// samples, channels, depth, height and width, in elements. An input may have strides of 0,
-    /// which repeat; what is given for an axis of size 1 or a missing one does not matter.
+    /// A view of `data`. The first unit is element `first`; `strides` are those of samples, channels,
+    /// depth, height and width, in elements. A stride of 0 repeats an input. The stride of an axis of
+    /// size 1, or of an axis that the map does not have, is ignored.
     ///
-    /// The pass refuses what leaves `data`. Elements that are not part of the view are not read.
+    /// The pass refuses a view that leaves `data`. It does not read elements outside the view.
     #[inline]
     #[must_use]
     pub const fn new(data: &'t [T], first: usize, strides: [isize; 5]) -> Self {
@@ -60,7 +60,18 @@ impl<'t, T, D: AsRef<[T]> + ?Sized> From<&'t D> for View<'t, T> {
 
 /// A tensor that a pass writes. See [`View`].
 ///
-/// `&mut y` for anything that is a slice of elements means a dense tensor.
+/// `&mut y`, for anything that is a slice of elements, is a dense tensor.
+///
+/// ```
+/// use dropblock::{DropBlock, Key, Shape, ViewMut};
+///
+/// // The inner 10 x 10 positions of maps of 12 x 12, in place.
+/// let plan = DropBlock::new(10, 1.0)?.plan(Shape::nchw(2, 4, 10, 10))?;
+/// let mut x = vec![1.0_f32; 2 * 4 * 144];
+/// plan.forward_in_place(Key::new(1), ViewMut::new(&mut x, 13, [576, 144, 0, 12, 1]))?;
+/// assert_eq!(x.iter().filter(|&&x| x == 1.0).count(), 2 * 4 * (144 - 100));
+/// # Ok::<(), dropblock::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ViewMut<'t, T> {
     data: Memory<'t, T>,
@@ -75,16 +86,16 @@ enum Memory<'t, T> {
 }
 
 impl<'t, T> ViewMut<'t, T> {
-    /// A view of `data`, as [`View::new`]. The pass also refuses strides with which two units could
-    /// share an element. Elements that are not part of the view are neither read nor written.
+    /// A view of `data`, as [`View::new`]. The pass also refuses strides that let two units share an
+    /// element. It neither reads nor writes elements outside the view.
     #[inline]
     #[must_use]
     pub const fn new(data: &'t mut [T], first: usize, strides: [isize; 5]) -> Self {
         Self { data: Memory::Elements(data), first, strides: Some(strides) }
     }
 
-    /// A dense output in memory that need not be initialised, as a framework hands it over. When
-    /// the pass has returned `Ok` every element is.
+    /// A dense output in memory that is not initialised, as a framework hands it over. Once the pass
+    /// has returned `Ok`, every element is initialised.
     ///
     /// ```
     /// use dropblock::{DropBlock, Key, Shape, ViewMut};

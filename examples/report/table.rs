@@ -1,4 +1,4 @@
-//! The performance section of the README.
+//! The tables of `benches/README.md`.
 
 use std::fmt::Write;
 

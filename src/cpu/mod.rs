@@ -12,23 +12,34 @@ pub(crate) use x86::X86;
 
 /// An implementation of the stages. All of them give the same bits.
 ///
-/// Without a choice of the caller's the fastest one that the processor has is used; it is asked
-/// once, at the first call.
+/// If the caller does not choose, the crate asks the processor once, at the first call, and uses the
+/// fastest backend that it has.
+///
+/// ```
+/// use dropblock::{Backend, DropBlock, Key, Shape};
+///
+/// let layer = DropBlock::new(3, 0.2)?;
+/// let count = |layer: DropBlock| layer.plan(Shape::nchw(2, 4, 10, 10))?.count(Key::new(1));
+/// for backend in Backend::available() {
+///     assert_eq!(count(layer.with_backend(backend)?), count(layer), "{backend}");
+/// }
+/// # Ok::<(), dropblock::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {
     /// Plain integer and float code, for any target.
     Scalar,
-    /// SIMD through the `wide` crate, and for dilation through arrays that compilers turn into
-    /// vectors. Both have the instructions of the build (on x86 SSE2, unless it enables more; on
-    /// AArch64 NEON; wasm `simd128`), never those found at run time. Builds for other processors
-    /// do not have it: without vectors it is larger than `Scalar` and no faster.
+    /// SIMD through the crate `wide`, and for dilation through arrays that compilers turn into
+    /// vectors. Both use the instructions of the build, never those found at run time: SSE2 on x86
+    /// unless the build enables more, NEON on AArch64, `simd128` on WebAssembly. Builds for other
+    /// processors do not have it, because without vectors it is larger than `Scalar` and no faster.
     Simd,
     /// x86-64 with AVX2, BMI1, BMI2, LZCNT, POPCNT and F16C (most machines since 2013), found at
     /// run time.
     Avx2,
-    /// x86-64 with AVX-512 F, BW, DQ, VL, VBMI, VBMI2 and VPOPCNTDQ besides (Ice Lake, Zen 4 and later), found at
-    /// run time.
+    /// x86-64 with all of `Avx2` and AVX-512 F, BW, DQ, VL, VBMI, VBMI2 and VPOPCNTDQ (Ice Lake,
+    /// Zen 4 and later), found at run time.
     Avx512,
 }
 
@@ -43,7 +54,7 @@ impl Backend {
         Self::ALL.iter().copied().filter(|backend| backend.is_available())
     }
 
-    /// Returns the fastest backend that can run here: the one that is used if none is chosen.
+    /// Returns the fastest backend that can run here. It is used if none is chosen.
     #[inline]
     #[must_use]
     pub fn detect() -> Self {
@@ -57,7 +68,7 @@ impl Backend {
         Level::of(Some(self)).backend() == self
     }
 
-    /// Returns the lower-case name, as `scalar`.
+    /// Returns the name in lower case: `scalar`, `simd`, `avx2`, `avx512`.
     #[inline]
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -10,15 +10,14 @@ use bytemuck::Pod;
 use super::Error;
 use super::driver::{Context, Memory, Region};
 
-/// Elements in device memory. Made by [`Device::upload`](super::Device::upload) and
+/// Elements in device memory, made by [`Device::upload`](super::Device::upload) and
 /// [`Device::zeros`](super::Device::zeros).
 ///
-/// Its contents are whatever the work that was enqueued before has made of them by the time they
-/// are read. Streams run beside each other: a buffer that one stream writes while another uses it
-/// has unspecified contents, but only that. See [`Stream::wait`](super::Stream::wait).
+/// Streams run beside each other. If one stream writes a buffer while another one uses it, the contents
+/// are unspecified, but nothing worse happens. See [`Stream::wait`](super::Stream::wait).
 ///
-/// Dropping it waits for all work of the device, as any of it may use the buffer, and frees the
-/// memory. So keep buffers for the next step.
+/// Dropping a buffer waits for all work of the device, because any of it may use the buffer, and then
+/// frees the memory. So keep buffers for the next step.
 #[derive(Debug)]
 pub struct Buffer<T> {
     memory: Memory,
@@ -88,8 +87,8 @@ fn bytes_of<T>(len: usize) -> Result<usize, Error> {
 
 /// Elements in device memory that a call may read.
 ///
-/// The borrow ends with the call, not with the work that it enqueues; that is sound because a
-/// buffer waits before it is freed, and because what is on the device are plain data.
+/// The borrow ends with the call, not with the work that it enqueues. That is sound because a buffer
+/// waits before it is freed, and because the device holds plain data.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice<'a, T> {
     region: Region<'a>,
@@ -150,8 +149,8 @@ macro_rules! slice {
                 self.region.address()
             }
 
-            /// Returns the elements in the range, or `None` if it leaves the slice. So begins a
-            /// view at an element of its own.
+            /// Returns the elements in the range, or `None` if it leaves the slice. A view that does
+            /// not begin at element 0 is made this way.
             #[inline]
             #[must_use]
             pub fn get(self, range: Range<usize>) -> Option<Self> {

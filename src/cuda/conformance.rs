@@ -382,8 +382,8 @@ fn operands() -> Vec<[u64; 2]> {
 impl Device {
     /// Runs each kind of instruction that the kernels rely on, on numbers at its borders, and
     /// compares the results with the processor's. It takes 10 MiB of the device for some
-    /// milliseconds: a quick check of device, driver and the driver's compiler that a program may do
-    /// once at its start. It cannot show that memory is sound or that the device stays well.
+    /// milliseconds. A program may check device, driver and the driver's compiler this way once at
+    /// its start. The test cannot show that memory is sound or that the device stays well.
     ///
     /// # Examples
     ///

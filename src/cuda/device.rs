@@ -100,7 +100,8 @@ impl Device {
         self.context.facts().driver
     }
 
-    /// Makes a stream of its own. It does not wait for the default stream, nor that one for it.
+    /// Makes a new stream. It does not wait for the default stream, and the default stream does not
+    /// wait for it.
     ///
     /// # Errors
     ///

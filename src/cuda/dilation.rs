@@ -11,8 +11,8 @@ use super::{Error, Slice, SliceMut, Stream};
 
 /// A [`dropblock::Dilation`](crate::Dilation) of a number of maps on a [`Stream`], bit for bit.
 ///
-/// Made for a number of maps; takes a scratch buffer of one byte for each position where bytes
-/// spread along two axes or more. Operations enqueue their kernels and return, as those of
+/// It is made for a number of maps. If bytes spread along two axes or more, it takes a scratch buffer
+/// of one byte for each position. Operations enqueue their kernels and return, as those of
 /// [`Layer`](super::Layer) do.
 ///
 /// # Examples
@@ -50,8 +50,7 @@ struct Pass {
 }
 
 impl Dilation {
-    /// A dilation of so many maps, of the map and the block of `dilation`. Its backend does not
-    /// matter.
+    /// A dilation of this many maps, with the map and the block of `dilation`, whose backend is ignored.
     ///
     /// # Errors
     ///

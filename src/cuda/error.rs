@@ -4,12 +4,12 @@ use core::fmt;
 
 use super::driver;
 
-/// Says what was needed and what was given. Nothing has been enqueued when one is returned, but for
-/// [`Driver`](Self::Driver), which can also speak of work that was enqueued before.
+/// Says what was needed and what was given. When a call returns one, nothing has been enqueued.
+/// [`Driver`](Self::Driver) can also report work that was enqueued before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
-    /// What the same operation on the processor refuses.
+    /// The same operation on the processor would refuse the arguments.
     Plan(crate::Error),
     /// There is no driver library `libcuda.so.1` on this machine, or the system is not Linux.
     NoDriver,
@@ -20,10 +20,9 @@ pub enum Error {
         /// The number of devices.
         count: usize,
     },
-    /// The driver is older than the language of the kernels: it takes a driver of CUDA 10.0 or
-    /// newer.
+    /// The driver is too old for the kernels: they need CUDA 10.0 or newer.
     PtxTooNew,
-    /// The kernels cannot run on the device: it takes one of compute capability 7.0 or higher.
+    /// The kernels cannot run on the device: they need compute capability 7.0 or higher.
     Architecture,
     /// The device has not enough free memory.
     OutOfMemory {
@@ -51,7 +50,7 @@ pub enum Error {
         /// The address that was given.
         given: u64,
     },
-    /// Two buffers overlap of which one is written.
+    /// Two buffers overlap, and one of them is written.
     Overlap,
     /// The address is 0, and the length is not.
     Null,
@@ -76,12 +75,12 @@ pub enum Error {
         /// The size of an element in bytes.
         size: usize,
     },
-    /// A device computes otherwise than a processor, see
-    /// [`Device::self_test`](super::Device::self_test): do not use it.
+    /// The device computes something else than a processor. Do not use it. See
+    /// [`Device::self_test`](super::Device::self_test).
     SelfTest {
         /// What was computed.
         operation: &'static str,
-        /// The bits of both operands, 0 where all of the test took part.
+        /// The bits of both operands, 0 if the whole test took part.
         operands: [u64; 2],
         /// The bits of the right result.
         needed: u64,

@@ -27,16 +27,16 @@
 //! capability 7.0 (Volta) or higher. The kernels are part of the crate as PTX, which the driver
 //! compiles.
 //!
-//! A build needs no toolkit, only what the build script of `cust` looks for: a directory
-//! `lib64`. Where there is no toolkit, give it one with an empty archive:
+//! A build needs no toolkit, only a directory `lib64`, for which the build script of `cust` looks.
+//! Without one it stops with "Could not find a cuda installation". Give it one with an empty archive:
 //!
 //! ```text
 //! mkdir -p cuda-stub/lib64 && printf '!<arch>\n' > cuda-stub/lib64/libcuda.a
 //! export CUDA_LIBRARY_PATH=$PWD/cuda-stub
 //! ```
 //!
-//! The crate defines the driver's functions that it uses as symbols (`cuInit` and so on) which call
-//! the driver. A program that also links the driver library gets them from here, to the same
+//! The crate defines the driver's functions that it uses as about 30 symbols (`cuInit` and so on), which
+//! call the driver. A program that also links the driver library gets them from here, to the same
 //! effect. Two versions of this crate with this feature cannot be linked into one program.
 //!
 //! # Tensors of a framework

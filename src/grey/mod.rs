@@ -16,9 +16,9 @@ mod x86;
 
 /// Dilates maps of bytes or bits by a rectangular block, in place or from one buffer to another.
 ///
-/// The value at a position becomes the maximum over all centres whose block covers it: the
-/// block of centre `i` covers `i - before ..= i + after`. Nothing outside the map counts. Any
-/// number of maps may lie one behind the other; none leaks into the next.
+/// The value at a position becomes the maximum over all centres whose block covers it. The block of
+/// centre `i` covers `i - before ..= i + after`. Nothing outside the map counts. A buffer may hold any
+/// number of maps, one behind the other; none leaks into the next.
 ///
 /// ```
 /// use dropblock::{BlockSize, Dilation, Map};
@@ -48,7 +48,7 @@ pub struct Dilation {
 }
 
 impl Dilation {
-    /// A dilation of maps of this size; even blocks reach further before the centre.
+    /// A dilation of maps of this size. Even blocks reach further before the centre than after it.
     ///
     /// # Errors
     ///

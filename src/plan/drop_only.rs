@@ -9,15 +9,15 @@ use crate::{Drawn, Error, Key, Region, ViewMut};
 
 impl Plan {
     /// Drops without scaling and without a mask buffer: writes `value` to dropped units and leaves
-    /// the others as they are. The scale is left to the caller, to be folded into the next kernel or
-    /// a quantiser's step.
+    /// the others as they are. The caller applies the scale, for example in the next kernel or in
+    /// the step of a quantiser.
     ///
     /// * `x`: a tensor of the plan's shape with elements of any type, see
     ///   [`View`](crate::View). Quantised tensors (`i8`, `u8`) pass their zero point as `value`.
     ///
-    /// [`Plan::scale`] gives the scale of the count that is returned. Where each sample or map has
-    /// its own, draw a mask and see [`Mask::count_group`](crate::Mask::count_group). The gradient is
-    /// dropped by the same call; backward passes are linear, so its scale can wait as well.
+    /// [`Plan::scale`] gives the scale for the count that is returned. If each sample or map has its
+    /// own scale, draw a mask and use [`Mask::count_group`](crate::Mask::count_group). The same call
+    /// drops the gradient, whose scale can be applied later as well.
     ///
     /// # Examples
     ///

@@ -8,8 +8,9 @@ use crate::{Drawn, DropCount, Element, Error, Fill, Key, View, ViewMut};
 
 /// A mask that is at hand: bits, count, key and plan.
 ///
-/// Made by [`Plan::draw`], or from words by [`Plan::mask_from`]. It borrows both and is copied
-/// freely. What outlives a borrow keeps the words and the [`Drawn`], and makes the mask again:
+/// It is made by [`Plan::draw`], or from words by [`Plan::mask_from`]. It borrows the plan and the
+/// words, and is small and `Copy`. A context that outlives the borrow keeps the words and the
+/// [`Drawn`], and makes the mask again:
 ///
 /// ```
 /// use dropblock::{Drawn, DropBlock, Error, Key, Plan, Shape};
@@ -78,8 +79,8 @@ impl<'a> Mask<'a> {
         }
     }
 
-    /// Sets the count from which the scale of the tensor follows: for a shard of a batch, the sum of
-    /// the counts of all shards.
+    /// Sets the count from which the scale of the tensor follows. For a shard of a batch that is the
+    /// sum of the counts of all shards.
     ///
     /// ```
     /// use dropblock::{DropBlock, DropCount, Key, Shape};
@@ -97,8 +98,8 @@ impl<'a> Mask<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Count`] unless what it adds to the mask's own count is a count,
-    /// [`Error::Scale`] for scales per sample or map, which follow from the mask alone.
+    /// [`Error::Count`] if the sum without the mask's own count is not a count, [`Error::Scale`] for
+    /// scales per sample or map, which follow from the mask alone.
     pub fn with_count(mut self, sum: DropCount) -> Result<Self, Error> {
         self.plan.check_count(self.own, sum)?;
         self.count = sum;
@@ -154,7 +155,7 @@ impl<'a> Mask<'a> {
     ///
     /// # Errors
     ///
-    /// Those of [`forward`](Self::forward), but [`Error::NoKey`]: it does not know noise.
+    /// Those of [`forward`](Self::forward) except [`Error::NoKey`], as it writes no noise.
     #[inline]
     pub fn backward<'t, T: Element>(
         &self,
@@ -215,8 +216,8 @@ impl<'a> Mask<'a> {
         Ok(DropCount { dropped: count(self.plan.level(), self.words, units), total })
     }
 
-    /// Returns the map of a sample and channel of the tensor, whichever maps share its mask: for a
-    /// kernel of the caller's.
+    /// Returns one map of the tensor, for a kernel of the caller's. It works for every layout, and
+    /// where maps share a mask.
     ///
     /// # Errors
     ///
@@ -231,7 +232,8 @@ impl<'a> Mask<'a> {
         Ok(self.map_at(sample, channel, count))
     }
 
-    /// Returns all maps in the order of memory: for a loop of the caller's over a dense tensor.
+    /// Returns all maps in the order of memory, for a loop of the caller's over a dense tensor. [The
+    /// guide](crate::guide::fusing) has a faster loop than this one.
     ///
     /// ```
     /// use dropblock::{DropBlock, Key, Shape};
@@ -258,7 +260,7 @@ impl<'a> Mask<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Layout`] if channels are last: [`map`](Self::map) serves these.
+    /// [`Error::Layout`] if channels are last. [`map`](Self::map) works for these.
     pub fn maps(&self) -> Result<impl Iterator<Item = MapPart<'a>> + use<'a>, Error> {
         if !self.plan.geometry.rows.line {
             return Err(Error::Layout);

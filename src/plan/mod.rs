@@ -30,10 +30,10 @@ use scale::Rule;
 
 /// A DropBlock layer for tensors of one shape: everything that can be computed beforehand.
 ///
-/// Made by [`DropBlock::plan`], at run time or in a `const`. It holds a table of 4 KiB and no
-/// pointer, and no call changes it, so that threads can share it. All memory that an operation
-/// needs is passed in; on an error nothing has been written. Plans are equal if their options and
-/// shapes are.
+/// It is made by [`DropBlock::plan`], at run time or in a `const`. It holds a table of 4 KiB and no
+/// pointer. No call changes it, so threads can share it. The caller passes in all memory that an
+/// operation needs; on an error nothing has been written. Plans are equal if their options and shapes
+/// are equal.
 ///
 /// A pass with a mask buffer is [`draw`](Self::draw) and then an operation of the [`Mask`]; a pass
 /// without one is an operation of the plan.
@@ -93,8 +93,8 @@ impl Plan {
         }
     }
 
-    /// The same layer for another number of samples, as the last batch of an epoch has. Nothing
-    /// else is computed anew.
+    /// Returns the plan for another number of samples, for example for the last batch of an epoch.
+    /// The table is not computed again.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl Plan {
         self.geometry.elements()
     }
 
-    /// Returns the number of units of the mask: fewer than elements if they share it.
+    /// Returns the number of units of the mask: fewer than elements if maps share it.
     #[inline]
     #[must_use]
     pub const fn units(&self) -> usize {
@@ -161,7 +161,7 @@ impl Plan {
         }
     }
 
-    /// Returns gamma as it is really used, after clamping and rounding to the table: the
+    /// Returns the gamma that is really used, after clamping and rounding to the table. It is the
     /// long-run rate of centres.
     #[inline]
     #[must_use]
@@ -178,9 +178,8 @@ impl Plan {
         gamma::dropped_fraction(&self.sampler.blocks, self.sampler.gamma)
     }
 
-    /// Returns the scale of kept units in a group with this count, as a kernel of the caller's
-    /// needs it where each scale group has a count of its own; fixed scales do not depend on it.
-    /// Under [`Scale::PerPosition`](crate::Scale::PerPosition) it is 1, see
+    /// Returns the scale of kept units for a group with this count. Fixed scales do not depend on the
+    /// count. Under [`Scale::PerPosition`](crate::Scale::PerPosition) it is 1: see
     /// [`position_scale`](Self::position_scale).
     #[inline]
     #[must_use]
@@ -211,9 +210,9 @@ impl Plan {
 
     /// Draws a mask: stages 1 and 2.
     ///
-    /// * `words`: [`mask_words`](Self::mask_words) or more; bit `i` of word `j` is unit
-    ///   `64 j + i`, plane by plane and row by row whatever the tensor's layout; 1 = dropped.
-    ///   Bits past the last unit are cleared, words past `mask_words` left as they are.
+    /// * `words`: [`mask_words`](Self::mask_words) or more. Bit `i` of word `j` is unit `64 j + i`,
+    ///   plane by plane and row by row for every layout of the tensor; 1 = dropped. Bits past the
+    ///   last unit are cleared, words past `mask_words` are left as they are.
     ///
     /// # Errors
     ///
@@ -263,8 +262,8 @@ impl Plan {
         Ok(source.fill_centers(self.geometry.mask_planes(), words))
     }
 
-    /// Draws the centres from a generator of the caller's, one 32-bit word a draw. Returns how many
-    /// there are.
+    /// Draws the centres from a generator of the caller's and returns how many there are. Each draw
+    /// takes one 32-bit word.
     ///
     /// * `words`: as for [`draw_centers`](Self::draw_centers).
     ///
@@ -274,7 +273,7 @@ impl Plan {
     ///
     /// # Value stability
     ///
-    /// Only what the generator promises; positions are visited in the order of the mask.
+    /// It promises what the generator promises. Positions are visited in the order of the mask.
     pub fn draw_centers_from<R: Rng + ?Sized>(
         &self,
         rng: &mut R,
@@ -300,8 +299,8 @@ impl Plan {
         Ok(())
     }
 
-    /// A mask of the caller's own, or one that was drawn before. Its units are counted; it has no
-    /// key, which only noise needs: [`Mask::with_key`].
+    /// Makes a mask from words of the caller's, or of a mask that was drawn before. The units are
+    /// counted. The mask has no key; only noise needs one, see [`Mask::with_key`].
     ///
     /// * `words`: [`mask_words`](Self::mask_words) or more, 1 = dropped; bits past the last unit do
     ///   not matter.

@@ -33,18 +33,17 @@ pub(super) struct Threads {
 
 impl Plan {
     /// Runs the operations on the threads of the current `rayon` pool, with the same bits for any
-    /// number of threads. It is a setting of the machine: plans with it are equal to plans without.
+    /// number of threads. It is a setting of the machine: a plan with it equals the plan without it.
     ///
-    /// * `min_part`: the number of elements up to which a part is not divided further. `None` means
-    ///   65536, or half of a thread's share where that is more. No result depends on it.
+    /// * `min_part`: parts of this many elements or fewer are not divided further. `None` means 65536,
+    ///   or half of a thread's share if that is more. No result depends on it.
     ///
-    /// Tensors are cut into samples, and where channels lie like samples into maps. A stored mask is
-    /// cut at whole words, so that maps of an odd size stay together by 64. Views that are flipped,
-    /// or whose samples do not lie one after the other, are not cut; nor are small tensors, and
-    /// plans that drop nothing.
+    /// Tensors are cut into samples, or into maps where channels follow one another as samples do. A
+    /// stored mask is cut at whole words, so 64 maps of an odd size stay together. Small tensors, plans
+    /// that drop nothing, and views that are flipped or whose samples interleave are not cut.
     ///
-    /// A buffer for the mask saves more than on one thread: without one, samples that share a mask
-    /// draw it anew in each part.
+    /// With threads a mask buffer saves more than without: if samples share a mask and there is no
+    /// buffer, each part draws the mask again.
     ///
     /// ```
     /// use dropblock::{DropBlock, Key, Shape};

@@ -38,12 +38,12 @@ impl Plan {
     /// * `drawn`: a [`Key`], or what [`count`](Self::count) returned for it.
     /// * `x`, `y`: tensors of the plan's shape, see [`View`]. Every unit of `y` is written.
     ///
-    /// It takes 2 KiB of stack for tiles of the mask (34 KiB with AVX2 or AVX-512). With
-    /// [`Scale::PerTensor`] and a bare key the mask is drawn twice, unless it fits in there.
+    /// The mask is drawn in tiles on the stack: 2 KiB, or 34 KiB with AVX2 or AVX-512. With
+    /// [`Scale::PerTensor`] and a bare key it is drawn twice, unless one tile holds all of it.
     ///
-    /// Dropped units become 0, or noise with [`Fill::Noise`]. Where nothing is dropped and nothing
-    /// scaled (drop probability 0, out of training) `x` is copied bit for bit. Where the scale is 0
-    /// every unit becomes +0.0.
+    /// Dropped units become 0, or noise with [`Fill::Noise`]. If nothing is dropped and nothing scaled
+    /// (drop probability 0, or out of training), `x` is copied bit for bit. If the scale is 0, every
+    /// unit becomes +0.0.
     ///
     /// Returns what the backward pass needs.
     ///
@@ -94,11 +94,11 @@ impl Plan {
         Ok(self.run(drawn, &pass, tensor))
     }
 
-    /// Backward pass from the gradient of `y` to that of `x` without a mask buffer: the same mask
-    /// and scale, drawn anew. Nothing has to be kept from the forward pass but what it returned.
+    /// Backward pass from the gradient of `y` to that of `x` without a mask buffer. It draws the same
+    /// mask again and needs only what the forward pass returned.
     ///
-    /// * `drawn`: what the forward pass returned. A bare [`Key`] will do; then the mask is drawn
-    ///   once more where the scale follows from its count.
+    /// * `drawn`: what the forward pass returned. A bare [`Key`] works too; if the scale follows from
+    ///   the count, the mask is then drawn once more.
     /// * `dy`, `dx`: tensors of the plan's shape, see [`View`].
     ///
     /// With the mask still at hand, [`Mask::backward`](crate::Mask::backward) does the same without
@@ -137,8 +137,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Counts the mask of a key without a buffer, before the first pass: for a shard of a batch,
-    /// whose scale follows from the sum over all shards, or for a kernel of the caller's.
+    /// Counts the mask of a key without a buffer. A shard of a batch needs that before its first pass,
+    /// because its scale follows from the sum over all shards.
     ///
     /// # Errors
     ///
