@@ -393,7 +393,8 @@ unsafe fn long_run<V: Vector, S: VectorScales<V>>(
         }
     }
     // A last vector that overlaps the one before it, made before that one is written.
-    let last = if V::OVERLAPS && len >= start + V::LANES && (len - start) % V::LANES != 0 {
+    let last = if V::OVERLAPS && len >= start + V::LANES && !(len - start).is_multiple_of(V::LANES)
+    {
         let last = len - V::LANES;
         // SAFETY: `LANES` elements are left; the instructions are there.
         Some(unsafe {
