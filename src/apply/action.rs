@@ -62,27 +62,40 @@ pub(super) trait Action<T: Copy>: Copy {
         }
         match scales {
             Scales::Each(each) if len <= PERIOD / 2 => {
-                // Scales of some maps side by side, so that vectors need not begin anew with each.
-                let each = each.as_flattened().get(..len).unwrap_or_default();
-                let maps = (PERIOD / len.max(1)).min(count);
-                let mut repeated = [[Self::ONE; BLOCK]; PERIOD / BLOCK];
-                for (scale, &each) in
-                    repeated.as_flattened_mut().iter_mut().zip(each.iter().cycle())
-                {
-                    *scale = each;
-                }
-                for first in (0..count).step_by(maps.max(1)) {
-                    let (start, end) = (first * len, count.min(first + maps) * len);
-                    let runs = Runs { count: 1, len: end - start, step: 0, bit_step: 0 };
-                    let tensor = &mut tensor.part(start..end);
-                    self.runs(level, tensor, bits, bit + start, runs, Scales::Each(&repeated));
-                }
+                self.side_by_side(level, tensor, bits, bit, (count, len), each);
             }
             Scales::One(_) => {
                 let runs = Runs { count: 1, len: count * len, step: 0, bit_step: 0 };
                 self.runs(level, tensor, bits, bit, runs, scales);
             }
             _ => self.runs(level, tensor, bits, bit, runs, scales),
+        }
+    }
+
+    /// The same of so many maps of so many elements, which follow one another as their bits do: the
+    /// scales of some maps are written out, so that vectors need not begin anew with each.
+    // Not inlined, or all passes would have its stack.
+    #[inline(never)]
+    fn side_by_side(
+        self,
+        level: Level,
+        tensor: &mut Tensor<'_, T>,
+        bits: &[u64],
+        bit: usize,
+        (count, len): (usize, usize),
+        each: &[[Self::Scale; BLOCK]],
+    ) {
+        let each = each.as_flattened().get(..len).unwrap_or_default();
+        let maps = (PERIOD / len.max(1)).min(count);
+        let mut repeated = [[Self::ONE; BLOCK]; PERIOD / BLOCK];
+        for (scale, &each) in repeated.as_flattened_mut().iter_mut().zip(each.iter().cycle()) {
+            *scale = each;
+        }
+        for first in (0..count).step_by(maps.max(1)) {
+            let (start, end) = (first * len, count.min(first + maps) * len);
+            let runs = Runs { count: 1, len: end - start, step: 0, bit_step: 0 };
+            let tensor = &mut tensor.part(start..end);
+            self.runs(level, tensor, bits, bit + start, runs, Scales::Each(&repeated));
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) type Turned = [u64; BLOCKS * BLOCK];
 ///   that of the next channel lies `stride` bits further.
 /// * `scales`: of the channels, the same at each position, unless there are some `of_positions`.
 #[allow(clippy::too_many_arguments, reason = "three of them are two numbers each")]
+// Not inlined, or all passes would have its stack.
+#[inline(never)]
 pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
     action: A,
     elements: &mut Tensor<'_, T>,
@@ -85,6 +87,8 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
 
 /// Applies bits in the order of the elements, where few channels lie side by side without gaps: one run,
 /// as runs of few elements take many times as long.
+// Not inlined, or all passes would have its stack.
+#[inline(never)]
 fn apply_packed<T: Copy, A: Action<T>>(
     action: A,
     elements: &mut Tensor<'_, T>,
@@ -95,7 +99,7 @@ fn apply_packed<T: Copy, A: Action<T>>(
     of_positions: Option<&[A::Scale]>,
 ) {
     /// The scales that are written out at a time.
-    const SCALES: usize = 512;
+    const SCALES: usize = 256;
     let len = positions * channels;
     // Inside the map neighbours have the same scale.
     let one = match (scales, of_positions) {

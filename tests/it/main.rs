@@ -24,6 +24,8 @@ mod presets;
 mod refusals;
 mod schedule;
 mod sizes;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod stack;
 mod statistics;
 mod structure;
 mod suite;
