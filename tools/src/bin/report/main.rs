@@ -1,11 +1,12 @@
-//! The performance section of the README and its chart, from two records of the bench `floor`.
+//! The performance section of `benches/README.md` and its chart, from two records of the bench
+//! `floor`.
 //!
 //! ```text
-//! cargo run --release --example report [-- [--check] [RUN1.csv RUN2.csv]]
+//! cargo run --release --bin report [-- [--check] [RUN1.csv RUN2.csv]]
 //! ```
 //!
 //! Without paths it takes the newest `benches/record/floor-*-run1.csv` with its `run2`. It writes
-//! what stands between the markers in `README.md`, and `benches/record/floor.svg`. With `--check`
+//! what stands between the markers in `benches/README.md`, and `benches/record/floor.svg`. With `--check`
 //! it writes nothing, and fails if either differs from what it would write.
 
 mod chart;
@@ -14,7 +15,7 @@ mod table;
 
 use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use record::Records;
@@ -61,7 +62,10 @@ fn main() -> ExitCode {
 
 /// Returns whether the files are as they should be.
 fn run() -> Result<bool, Box<dyn Error>> {
-    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(".".into()));
+    let root = match std::env::var_os("CARGO_MANIFEST_DIR") {
+        Some(package) => Path::new(&package).join(".."),
+        None => ".".into(),
+    };
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let all = arguments.len();
     arguments.retain(|argument| argument != "--check");
@@ -73,7 +77,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
     };
     let records = Records::read(&paths)?;
 
-    let readme = root.join("README.md");
+    let readme = root.join("benches/README.md");
     let old = fs::read_to_string(&readme)?;
     let new = between_markers(&old, &table::section(&records))?;
     let is_table_good = settle(&readme, &new, check)?;
@@ -83,8 +87,8 @@ fn run() -> Result<bool, Box<dyn Error>> {
 }
 
 fn between_markers(text: &str, section: &str) -> Result<String, Box<dyn Error>> {
-    let (head, rest) = text.split_once(BEGIN).ok_or("README.md lacks the first marker")?;
-    let (_, tail) = rest.split_once(END).ok_or("README.md lacks the second marker")?;
+    let (head, rest) = text.split_once(BEGIN).ok_or("benches/README.md lacks the first marker")?;
+    let (_, tail) = rest.split_once(END).ok_or("benches/README.md lacks the second marker")?;
     Ok(format!("{head}{BEGIN}\n{section}{END}{tail}"))
 }
 
