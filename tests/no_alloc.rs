@@ -65,9 +65,9 @@ fn no_operation_allocates() -> Result<(), Error> {
     tensors::<f32>()?;
     tensors::<f64>()?;
     #[cfg(feature = "half")]
-    tensors::<half::f16>()?;
+    tensors::<dropblock::half::f16>()?;
     #[cfg(feature = "half")]
-    tensors::<half::bf16>()?;
+    tensors::<dropblock::half::bf16>()?;
     Ok(())
 }
 

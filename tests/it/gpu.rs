@@ -9,10 +9,10 @@ use dropblock::cuda::bytemuck::{self, Pod};
 use dropblock::cuda::{self, Buffer, Device, Error, Layer, Slice, SliceMut, Stream};
 use dropblock::half::{bf16, f16};
 use dropblock::{DropCount, Element, Key, Plan, Scale};
+use dropblock_tools::fixed;
 use proptest::prelude::*;
 
 use crate::case::{Case, Place, cases, count, draw, pack, tensor};
-use crate::vectors::program::fixed;
 
 /// Elements before and after every buffer.
 const PADDING: usize = 64;

@@ -442,7 +442,7 @@ fn scales_in_generic_code() -> Result<(), Error> {
     assert_eq!(save::<f32>(&plan()?, count).scale, 4.0 / 3.0);
     assert_eq!(save::<f64>(&plan()?, count).scale, 4.0 / 3.0);
     #[cfg(feature = "half")]
-    assert_eq!(save::<half::bf16>(&plan()?, count).scale, 4.0_f32 / 3.0);
+    assert_eq!(save::<dropblock::half::bf16>(&plan()?, count).scale, 4.0_f32 / 3.0);
     Ok(())
 }
 

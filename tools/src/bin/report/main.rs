@@ -1,7 +1,7 @@
 //! The tables of `benches/README.md` and its chart, from two records of the bench `floor`.
 //!
 //! ```text
-//! cargo run --release --example report [-- [--check] [RUN1.csv RUN2.csv]]
+//! cargo run --release --bin report [-- [--check] [RUN1.csv RUN2.csv]]
 //! ```
 //!
 //! Without paths it takes the newest `benches/record/floor-*-run1.csv` with its `run2`. It writes

@@ -3,7 +3,7 @@
 use core::fmt::Write as _;
 
 use dropblock::{DropCount, Error, Key};
-use dropblock_targets::start::{self, stack};
+use dropblock_bare_metal::start::{self, stack};
 
 /// The tensor (1, 16, 14, 14).
 const LEN: usize = 16 * 14 * 14;

@@ -69,7 +69,8 @@ const FLAGS: &[&str] = &[
     "--backend",
 ];
 
-pub(crate) fn usage() -> String {
+/// The text of `--help`.
+pub fn usage() -> String {
     let backends: Vec<_> = Backend::ALL.iter().map(|backend| backend.name()).collect();
     format!("{USAGE}{}\n", backends.join(", "))
 }

@@ -10,22 +10,26 @@ use dropblock::{
 use sha2::{Digest, Sha256};
 
 /// The number of configurations.
-pub(crate) const COUNT: usize = 200;
+pub const COUNT: usize = 200;
 
 /// One configuration, drawn from its number.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Case {
-    pub(crate) number: usize,
-    pub(crate) layer: DropBlock,
-    pub(crate) shape: Shape,
+pub struct Case {
+    /// Its number.
+    pub number: usize,
+    /// The options.
+    pub layer: DropBlock,
+    /// The shape of the tensor.
+    pub shape: Shape,
     /// Those of a view, if it is one.
-    pub(crate) strides: Option<[usize; 5]>,
-    pub(crate) key: Key,
+    pub strides: Option<[usize; 5]>,
+    /// The key.
+    pub key: Key,
 }
 
 impl Case {
     /// All options of the crate, maps of every rank with up to some 100 000 units.
-    pub(crate) fn new(number: usize) -> Result<Self, Error> {
+    pub fn new(number: usize) -> Result<Self, Error> {
         let mut draw = Draw(number as u64);
         let map = match draw.below(8) {
             0 => Map::l(1 + draw.below(5000)),
@@ -86,7 +90,8 @@ impl Case {
         Ok(Self { number, layer, shape, strides, key: key.with_first_sample(first_sample) })
     }
 
-    pub(crate) fn plan(&self) -> Result<Plan, Error> {
+    /// The plan.
+    pub fn plan(&self) -> Result<Plan, Error> {
         self.layer.plan(self.shape)
     }
 }
@@ -108,7 +113,7 @@ fn padded(channels: usize, map: Map) -> [usize; 5] {
 
 /// A mask in one line of the file of hashes: number, dropped units, SHA-256 of its words in
 /// little-endian bytes.
-pub(crate) fn line(number: usize, dropped: u64, mask: &[u64]) -> String {
+pub fn line(number: usize, dropped: u64, mask: &[u64]) -> String {
     let mut hash = Sha256::new();
     for word in mask {
         hash.update(word.to_le_bytes());

@@ -6,8 +6,7 @@ use dropblock::half::{bf16, f16};
 use dropblock::{
     BlockSize, Dilation, Drawn, DropCount, Element, Error as PlanError, Fill, Plan, View, ViewMut,
 };
-
-use crate::cases::{Case, line};
+use dropblock_tools::fixed::{Case, line};
 
 /// Returns the line of the mask, and what differs.
 pub(crate) fn case(device: &Device, case: &Case) -> Result<(String, Vec<String>), Error> {

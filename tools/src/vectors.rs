@@ -1,13 +1,8 @@
-//! `cargo run --example vectors [FOLDER]`: writes the golden vectors of mask function version 1,
-//! by default to `tests/vectors`. Only `dropblock::reference` is asked, but for `hashes.txt`, whose
-//! masks are larger; the tests hold the committed files against this program, and every backend
-//! against the files' cases. `tests/vectors/README.md` describes the format.
+//! The golden vectors of mask function version 1. Only `dropblock::reference` is asked, but for
+//! `hashes.txt`, whose masks are larger; the tests hold the committed files against this module, and
+//! every backend against the files' cases.
 
 use std::fmt::Write as _;
-
-#[path = "gpu_check/cases.rs"]
-#[allow(dead_code, reason = "shared with a program that needs all of it")]
-pub(crate) mod fixed;
 
 use dropblock::{
     Alignment, BlockSize, DropBlock, Element, Error, Fill, Gamma, Key, Layout, Map, Region, Scale,
@@ -15,6 +10,20 @@ use dropblock::{
 };
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
+
+use crate::fixed;
+
+/// The files by name.
+pub fn files() -> Result<[(&'static str, String); 6], Error> {
+    Ok([
+        ("masks.txt", masks()?),
+        ("variants.txt", variants_text()?),
+        ("hashes.txt", hashes()?),
+        ("streams.txt", streams()),
+        ("tables.txt", tables()),
+        ("noise.txt", noise()),
+    ])
+}
 
 /// One mask: the arguments as text, and as the crate's types.
 #[derive(Debug)]
@@ -240,7 +249,7 @@ pub fn variants() -> Result<Vec<Case>, Error> {
 }
 
 /// The text of `masks.txt`.
-pub fn masks() -> Result<String, Error> {
+fn masks() -> Result<String, Error> {
     let mut text = String::from("# Masks of version 1; the format is described in README.md.\n");
     for case in cases()? {
         let (mask, lines) = mask_lines(&case);
@@ -253,7 +262,7 @@ pub fn masks() -> Result<String, Error> {
 }
 
 /// The text of `variants.txt`.
-pub fn variants_text() -> Result<String, Error> {
+fn variants_text() -> Result<String, Error> {
     let mut text = String::from("# Variants of version 1; the format is described in README.md.\n");
     for case in variants()? {
         let (mask, lines) = mask_lines(&case);
@@ -321,7 +330,7 @@ fn forward<T: Element>(case: &Case, mask: &[bool], x: &[T]) -> Vec<T> {
 }
 
 /// The text of `noise.txt`.
-pub fn noise() -> String {
+fn noise() -> String {
     let mut text = String::from("# seed step layer unit: draw deviate\n");
     for seed in [0, 1, u64::MAX] {
         for (step, layer) in [(0, 0), (1, 0), (0, 1), (u64::MAX, 1 << 32)] {
@@ -340,7 +349,7 @@ pub fn noise() -> String {
 }
 
 /// The text of `hashes.txt`.
-pub fn hashes() -> Result<String, Error> {
+fn hashes() -> Result<String, Error> {
     let mut text = String::from(
         "# number dropped hash: the configuration of this number in examples/gpu_check/cases.rs, its\n\
          # dropped units, and the SHA-256 of its mask as little-endian 64-bit words. Written from the\n\
@@ -358,7 +367,7 @@ pub fn hashes() -> Result<String, Error> {
 }
 
 /// The text of `streams.txt`.
-pub fn streams() -> String {
+fn streams() -> String {
     let mut text = String::from("# seed step layer segment: the first four draws\n");
     for seed in [0, 1, u64::MAX] {
         for (step, layer) in [(0, 0), (1, 0), (0, 1), (u64::MAX, 1 << 32)] {
@@ -383,7 +392,7 @@ pub fn streams() -> String {
 }
 
 /// The text of `tables.txt`.
-pub fn tables() -> String {
+fn tables() -> String {
     let mut text = String::from(
         "# gamma in 2^-63: entries 0, 1, 511, 1022, 1023, and the FNV-1a of all as \
          little-endian bytes\n",
@@ -431,22 +440,4 @@ pub fn input_i8(len: usize) -> impl Iterator<Item = i8> {
 
 fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
     let _ = writeln!(text, "{name} = {value}");
-}
-
-#[allow(dead_code, reason = "the tests include this file as a module")]
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = std::env::args().nth(1).unwrap_or_else(|| "tests/vectors".into());
-    let folder = std::path::Path::new(&folder);
-    std::fs::create_dir_all(folder)?;
-    for (name, text) in [
-        ("masks.txt", masks()?),
-        ("variants.txt", variants_text()?),
-        ("hashes.txt", hashes()?),
-        ("streams.txt", streams()),
-        ("tables.txt", tables()),
-        ("noise.txt", noise()),
-    ] {
-        std::fs::write(folder.join(name), text)?;
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@
 
 use core::fmt::Write as _;
 
-use dropblock_targets::{Memory, run, start};
+use dropblock_bare_metal::{Memory, run, start};
 
 // SAFETY: no other function has the name.
 #[unsafe(no_mangle)]

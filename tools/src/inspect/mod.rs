@@ -1,10 +1,4 @@
-//! Prints what a plan is and which mask and output a key gives, to compare two builds, machines
-//! or ports.
-//!
-//! ```text
-//! cargo run --release --example inspect -- \
-//!     --shape 32,256,14,14 --block-size 7 --drop-prob 0.1 --seed 1 --step 0
-//! ```
+//! What the program `inspect` prints.
 //!
 //! One `name: value` a line, always in this order; floats are the shortest decimals that read
 //! back as the same value:
@@ -32,40 +26,21 @@
 //! `f16` and `bf16` need the feature `half`. The shape tells the rank: 3 sizes for 1-D maps, 4 for
 //! 2-D, 5 for 3-D. A view of any layout is given by `--strides`. `--preset` starts from another
 //! implementation's options, and the flags beside it replace them one by one.
-//!
-//! Bad arguments end it with exit code 2. `--help` lists all flags.
 
 use std::fmt::Display;
-use std::io::Write;
-use std::process::ExitCode;
 
 use dropblock::{Element, Mask, Plan, Scale};
 use sha2::{Digest, Sha256};
 
-use arguments::{Dtype, Request, refused, usage};
+use arguments::{Dtype, Request, refused};
+
+pub use arguments::usage;
 
 mod arguments;
 
-fn main() -> ExitCode {
-    // Lossy, so that a mangled argument is quoted in a message like any other bad one.
-    let args: Vec<_> =
-        std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
-    let text = if args.iter().any(|arg| arg == "--help" || arg == "-h") {
-        usage()
-    } else {
-        match Request::new(args).and_then(|request| report(&request)) {
-            Ok(text) => text,
-            Err(message) => {
-                eprint!("inspect: {message}\n\n{}", usage());
-                return ExitCode::from(2);
-            }
-        }
-    };
-    // Not `print!`, which panics when a reader such as `head` has gone.
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+/// Returns the lines for these arguments, or what is wrong with an argument, by its flag.
+pub fn run(args: Vec<String>) -> Result<String, String> {
+    report(&Request::new(args)?)
 }
 
 fn report(request: &Request) -> Result<String, String> {
@@ -125,9 +100,9 @@ fn output_sha256(request: &Request) -> Result<Option<String>, String> {
         Dtype::F32 => forward::<f32>(request),
         Dtype::F64 => forward::<f64>(request),
         #[cfg(feature = "half")]
-        Dtype::F16 => forward::<half::f16>(request),
+        Dtype::F16 => forward::<dropblock::half::f16>(request),
         #[cfg(feature = "half")]
-        Dtype::Bf16 => forward::<half::bf16>(request),
+        Dtype::Bf16 => forward::<dropblock::half::bf16>(request),
         Dtype::I8 { zero_point } => drop_only(request, zero_point),
         Dtype::U8 { zero_point } => drop_only(request, zero_point),
         Dtype::None => return Ok(None),
@@ -209,6 +184,6 @@ standard!(f64, |i| (i % 257) as f64 - 128.0);
 standard!(i8, |i| ((i % 251) as i16 - 128) as i8);
 standard!(u8, |i| (i % 251) as u8);
 #[cfg(feature = "half")]
-standard!(half::f16, |i| Self::from_f32(f32::input(i)));
+standard!(dropblock::half::f16, |i| Self::from_f32(f32::input(i)));
 #[cfg(feature = "half")]
-standard!(half::bf16, |i| Self::from_f32(f32::input(i)));
+standard!(dropblock::half::bf16, |i| Self::from_f32(f32::input(i)));

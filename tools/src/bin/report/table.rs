@@ -96,7 +96,7 @@ pub(crate) fn section(records: &Records) -> String {
     text += &wrap(&format!(
         "Measured by `{command}` ({machine}). To repeat it run that twice, its output in \
          `benches/record/floor-x86_64-DATE-run1.csv` and `run2.csv`, then `cargo run --release \
-         --example report`."
+         --bin report`."
     ));
     text
 }

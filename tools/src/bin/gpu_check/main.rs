@@ -1,7 +1,7 @@
 //! Checks a GPU against the processor and times it: everything that only hardware can show, in
 //! one program that needs nothing but itself, the C library and the driver.
 //!
-//! `cargo build --release --features cuda --example gpu_check`, then carry the program over and
+//! `cargo build --release --features cuda --bin gpu_check`, then carry the program over and
 //! run `gpu_check > GPU.txt`; `kernels/record/README.md` says where that goes. It prints
 //!
 //! 1. what the device is, and how long the driver took to compile the kernels;
@@ -18,7 +18,6 @@
 //! where there is no device or the arguments are wrong. `--no-times` leaves out the last point,
 //! `--quick` takes every tenth configuration.
 
-mod cases;
 mod compare;
 mod times;
 
@@ -27,10 +26,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use dropblock::cuda::{self, Device};
+use dropblock_tools::fixed::{COUNT, Case};
 
-use cases::{COUNT, Case};
-
-const HASHES: &str = include_str!("../../tests/vectors/hashes.txt");
+const HASHES: &str = include_str!("../../../../tests/vectors/hashes.txt");
 
 #[derive(Clone, Copy, Debug)]
 struct Options {

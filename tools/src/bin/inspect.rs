@@ -1,0 +1,37 @@
+//! Prints what a plan is and which mask and output a key gives, to compare two builds, machines
+//! or ports.
+//!
+//! ```text
+//! cargo run --release --bin inspect -- \
+//!     --shape 32,256,14,14 --block-size 7 --drop-prob 0.1 --seed 1 --step 0
+//! ```
+//!
+//! `src/inspect/mod.rs` says what each line means. Bad arguments end it with exit code 2. `--help`
+//! lists all flags.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use dropblock_tools::inspect;
+
+fn main() -> ExitCode {
+    // Lossy, so that a mangled argument is quoted in a message like any other bad one.
+    let args: Vec<_> =
+        std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let text = if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        inspect::usage()
+    } else {
+        match inspect::run(args) {
+            Ok(text) => text,
+            Err(message) => {
+                eprint!("inspect: {message}\n\n{}", inspect::usage());
+                return ExitCode::from(2);
+            }
+        }
+    };
+    // Not `print!`, which panics when a reader such as `head` has gone.
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
