@@ -1,4 +1,5 @@
-//! The tables of `benches/README.md` and its chart, from two records of the bench `floor`.
+//! The performance section of `benches/README.md` and its chart, from two records of the bench
+//! `floor`.
 //!
 //! ```text
 //! cargo run --release --bin report [-- [--check] [RUN1.csv RUN2.csv]]
@@ -14,7 +15,7 @@ mod table;
 
 use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use record::Records;
@@ -61,7 +62,10 @@ fn main() -> ExitCode {
 
 /// Returns whether the files are as they should be.
 fn run() -> Result<bool, Box<dyn Error>> {
-    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(".".into()));
+    let root = match std::env::var_os("CARGO_MANIFEST_DIR") {
+        Some(package) => Path::new(&package).join(".."),
+        None => ".".into(),
+    };
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let all = arguments.len();
     arguments.retain(|argument| argument != "--check");

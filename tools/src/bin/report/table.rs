@@ -1,4 +1,4 @@
-//! The tables of `benches/README.md`.
+//! The performance section of `benches/README.md`.
 
 use std::fmt::Write;
 
