@@ -143,11 +143,11 @@ fn interleave(bits: &[u64], (bit, stride): (usize, usize), channels: usize, word
     let channels = channels.clamp(1, FEW);
     let gap = channels - 1;
     // The lowest four, two and one of each group where they belong.
-    let ones = |n: usize| {
-        let group = bits::low(n);
-        (0..FEW / n).fold(0, |mask, i| mask | group << (i * n * channels))
+    let groups = |log: usize| {
+        let group = bits::low(1 << log);
+        (0..FEW >> log).fold(0, |mask, i| mask | group << ((i << log) * channels))
     };
-    let (fours, twos, ones) = (ones(4), ones(2), ones(1));
+    let (fours, twos, ones) = (groups(2), groups(1), groups(0));
     for channel in 0..channels {
         let word = bits::load(bits, bit + channel * stride);
         for (i, byte) in word.to_le_bytes().into_iter().enumerate() {

@@ -113,7 +113,7 @@ impl Walk<'_> {
         let together =
             if self.channels_adjacent() { self.geometry.mask_channels.max(1) } else { 1 };
         let most = (PART / self.geometry.plane.max(1)).max(1).next_multiple_of(together);
-        for start in planes.clone().step_by(most) {
+        for start in planes.clone().step_by(most.max(1)) {
             visit(start..planes.end.min(start + most));
         }
     }

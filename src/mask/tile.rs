@@ -107,7 +107,7 @@ impl Source<'_> {
         let fit = words * WORD_BITS / self.plane_bits().max(1);
         // So many neighbouring elements are whole cache lines.
         let lines = [4 * LINE, LINE].into_iter().filter(|&lines| lines < together);
-        let steps = [group.next_multiple_of(together), together].into_iter().chain(lines);
+        let steps = [group.next_multiple_of(together.max(1)), together].into_iter().chain(lines);
         steps.into_iter().find(|&step| step <= fit)
     }
 
@@ -150,7 +150,7 @@ impl Source<'_> {
             return self.for_each_band(planes, together, chunk, visit);
         };
         let fit = CHUNK * WORD_BITS / self.plane_bits().max(1);
-        self.for_each_tile_of(chunk, planes, fit - fit % step, fill, visit)
+        self.for_each_tile_of(chunk, planes, fit - fit % step.max(1), fill, visit)
     }
 
     /// Counts the dropped units of a run of planes without a buffer.
@@ -179,7 +179,8 @@ impl Source<'_> {
         };
         let fit = LARGE_CHUNK * WORD_BITS / self.plane_bits().max(1);
         let most = batch_planes(&self.sampler.blocks).min(fit);
-        self.for_each_tile_of(chunk, planes, (most - most % step).max(step), fill, visit)
+        let most = most - most % step.max(1);
+        self.for_each_tile_of(chunk, planes, most.max(step), fill, visit)
     }
 
     /// Tiles of so many planes.
@@ -216,7 +217,7 @@ impl Source<'_> {
         mut visit: impl FnMut(&Tile<'_>),
     ) -> u64 {
         let (plane_bits, capacity) = (self.plane_bits(), chunk.len() * WORD_BITS);
-        let len = plane_bits.min(SEGMENT as usize).next_multiple_of(WORD_BITS);
+        let len = plane_bits.min(SEGMENT as usize).next_multiple_of(WORD_BITS).max(1);
         let at_once = (capacity / len).max(LINE).min(together).max(1);
         let stride = (capacity / at_once).min(plane_bits.next_multiple_of(WORD_BITS));
         let stride = (stride - stride % WORD_BITS).max(WORD_BITS);

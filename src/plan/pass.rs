@@ -409,7 +409,7 @@ impl Pass<'_> {
         const MAPS: usize = 256;
         let together = self.planes_together();
         let mut total = 0;
-        for first in (0..self.geometry.mask_planes()).step_by(together) {
+        for first in (0..self.geometry.mask_planes()).step_by(together.max(1)) {
             let end = first + together;
             for first in (first..end).step_by(MAPS) {
                 let planes = first..end.min(first + MAPS);
