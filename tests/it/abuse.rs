@@ -5,6 +5,7 @@ use dropblock::{
     Alignment, Backend, BlockSize, Buffer, Dilation, Drawn, DropBlock, DropCount, Error, Gamma,
     Key, Layout, Map, Plan, Region, Scale, Schedule, Shape, Sharing, View, ViewMut, reference,
 };
+use dropblock_cases::{Numbers, Source as _};
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng as _;
 
@@ -40,25 +41,10 @@ const LIMITS: [usize; 22] = [
     usize::MAX,
 ];
 
-/// A run of numbers that looks like chance and is the same everywhere.
-pub(crate) struct Numbers(pub(crate) u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        (self.next() >> 33) as usize % n
-    }
-
-    fn limit(&mut self) -> usize {
-        // Small ones more often, or almost nothing fits.
-        let number = self.below(3 * LIMITS.len());
-        LIMITS.get(number).copied().unwrap_or(number % 7)
-    }
+/// Small numbers more often, or almost nothing fits.
+fn limit(numbers: &mut Numbers) -> usize {
+    let number = numbers.below(3 * LIMITS.len());
+    LIMITS.get(number).copied().unwrap_or(number % 7)
 }
 
 /// Shapes and blocks of any size: a plan whose numbers agree, or an error.
@@ -67,15 +53,15 @@ fn plans_of_any_size_are_refused_or_right() -> Result<(), Error> {
     let mut numbers = Numbers(7);
     let mut plans = 0;
     for _ in 0..8_000 {
-        let [a, b, c, d, e] = std::array::from_fn(|_| numbers.limit());
+        let [a, b, c, d, e] = std::array::from_fn(|_| limit(&mut numbers));
         let layout = Layout::ALL[numbers.below(2)];
         let map = [Map::l(e), Map::hw(d, e), Map::dhw(c, d, e)][numbers.below(3)];
         let shape = Shape::new(a, b, map, layout);
         let block = match numbers.below(4) {
             0 => BlockSize::relative(0.3),
-            1 if map.rank() == 2 => BlockSize::hw(numbers.limit(), numbers.limit()),
-            1 => BlockSize::dhw(numbers.limit(), numbers.limit(), numbers.limit()),
-            _ => BlockSize::uniform(numbers.limit()),
+            1 if map.rank() == 2 => BlockSize::hw(limit(&mut numbers), limit(&mut numbers)),
+            1 => BlockSize::dhw(limit(&mut numbers), limit(&mut numbers), limit(&mut numbers)),
+            _ => BlockSize::uniform(limit(&mut numbers)),
         };
         let dilation = Dilation::new(map, block);
         let Ok(layer) = DropBlock::new(1, 0.1)?.with_block_size(block) else {
@@ -100,7 +86,7 @@ fn plans_of_any_size_are_refused_or_right() -> Result<(), Error> {
                 assert!(dilation.is_ok(), "{what}");
                 check_empty_buffers(&plan, &what);
                 for _ in 0..3 {
-                    check_far_views(&plan, std::array::from_fn(|_| numbers.limit()), &what);
+                    check_far_views(&plan, std::array::from_fn(|_| limit(&mut numbers)), &what);
                 }
             }
             Err(Error::TooLarge { .. } | Error::Axis { .. } | Error::Rank { .. }) => {}

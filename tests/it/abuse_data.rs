@@ -8,8 +8,8 @@ use dropblock::{
     Backend, Drawn, DropBlock, DropCount, Error, Fill, Gamma, Keep, Key, Layout, Map, Region,
     Scale, Shape, Sharing,
 };
+use dropblock_cases::{Numbers, Source as _};
 
-use crate::abuse::Numbers;
 use crate::case::{Case, bits_of, count, pack, tensor};
 
 /// Found by fuzzing: of a signalling NaN the reference makes a quiet one where a plan that can drop

@@ -9,10 +9,11 @@ use dropblock::cuda::bytemuck::{self, Pod};
 use dropblock::cuda::{self, Buffer, Device, Error, Layer, Slice, SliceMut, Stream};
 use dropblock::half::{bf16, f16};
 use dropblock::{DropCount, Element, Key, Plan, Scale};
-use dropblock_tools::fixed;
+use dropblock_cases::fixed;
+use dropblock_tools::vectors::hash_line;
 use proptest::prelude::*;
 
-use crate::case::{Case, Place, cases, count, draw, pack, tensor};
+use crate::case::{Case, count, draw, pack, tensor};
 
 /// Elements before and after every buffer.
 const PADDING: usize = 64;
@@ -65,8 +66,7 @@ pub(crate) fn types() -> impl Strategy<Value = Type> {
 
 /// Cases that an interpreter of the kernels can do in reasonable time.
 pub(crate) fn small_cases() -> impl Strategy<Value = Case> {
-    cases()
-        .prop_filter("too large", |case| case.plan(dropblock::Backend::Scalar).elements() <= 30_000)
+    dropblock_cases::cases(30_000)
 }
 
 /// The case as a device can have it: inputs and outputs lie alike, and no axis goes backwards.
@@ -74,20 +74,6 @@ fn on_device(case: &Case) -> Case {
     let place = case.output.filter(|place| place.strides.iter().all(|&stride| stride >= 0));
     let strides = place.map(|place| place.strides);
     Case { input: None, output: None, ..*case }.with_strides(strides)
-}
-
-impl Case {
-    /// The same with views of these strides.
-    pub(crate) fn with_strides(self, strides: Option<[isize; 5]>) -> Self {
-        let place = strides.map(|strides| {
-            let sizes = crate::case::sizes(&self.shape);
-            let steps = sizes.map(|size| size as isize - 1);
-            let last: isize = steps.iter().zip(strides).map(|(steps, s)| steps * s).sum();
-            let len = if sizes.contains(&0) { 0 } else { last as usize + 1 };
-            Place { len, first: 0, strides }
-        });
-        Self { input: place, output: place, ..self }
-    }
 }
 
 /// One element type of the tests.
@@ -401,8 +387,8 @@ fn masks_of_fixed_hashes() -> Result<(), Error> {
     let Some(device) = device() else { return Ok(()) };
     let stream = device.stream()?;
     for (number, line) in crate::vectors::hashes().into_iter().enumerate().step_by(10) {
-        let case = fixed::Case::new(number)?;
-        let plan = case.plan()?;
+        let case = fixed::case(number)?;
+        let plan = case.layer.plan(case.shape)?;
         let layer = Layer::new(&plan, &stream)?;
         let mut mask = device.upload(&vec![!0_u64; plan.mask_words()])?;
         let mut counts = device.zeros::<u64>(plan.groups())?;
@@ -410,7 +396,7 @@ fn masks_of_fixed_hashes() -> Result<(), Error> {
         let mut words = vec![0; plan.mask_words()];
         stream.download(mask.slice(), &mut words)?;
         let dropped = layer.drop_count(counts.slice())?.dropped;
-        assert_eq!(fixed::line(number, dropped, &words), line, "{case}");
+        assert_eq!(hash_line(number, dropped, &words), line, "{case:?}");
     }
     Ok(())
 }

@@ -1,5 +1,4 @@
 //! The parts of the programs in `bin` that tests use as well.
 
-pub mod fixed;
 pub mod inspect;
 pub mod vectors;

@@ -8,10 +8,10 @@ use dropblock::{
     Alignment, BlockSize, DropBlock, Element, Error, Fill, Gamma, Key, Layout, Map, Region, Scale,
     Shape, Sharing, ViewMut, reference,
 };
+use dropblock_cases::fixed;
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
-
-use crate::fixed;
+use sha2::{Digest as _, Sha256};
 
 /// The files by name.
 pub fn files() -> Result<[(&'static str, String); 6], Error> {
@@ -356,14 +356,24 @@ fn hashes() -> Result<String, Error> {
          # processor; what a device gives must be the same.\n",
     );
     for number in 0..fixed::COUNT {
-        let case = fixed::Case::new(number)?;
-        let plan = case.plan()?;
+        let case = fixed::case(number)?;
+        let plan = case.layer.plan(case.shape)?;
         let mut words = vec![!0; plan.mask_words()];
         let mask = plan.draw(case.key, &mut words)?;
         let (dropped, words) = (mask.count().dropped, mask.dropped_words());
-        let _ = writeln!(text, "{}", fixed::line(number, dropped, words));
+        let _ = writeln!(text, "{}", hash_line(number, dropped, words));
     }
     Ok(text)
+}
+
+/// A line of `hashes.txt`: number, dropped units, SHA-256 of the mask's words in little-endian bytes.
+pub fn hash_line(number: usize, dropped: u64, mask: &[u64]) -> String {
+    let mut hash = Sha256::new();
+    for word in mask {
+        hash.update(word.to_le_bytes());
+    }
+    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{number} {dropped} {hex}")
 }
 
 /// The text of `streams.txt`.

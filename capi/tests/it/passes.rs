@@ -81,7 +81,7 @@ proptest! {
         let (mut theirs, len) = (NO_MASK, their_words.len());
         let their_words = their_words.as_mut_ptr();
         call!(dropblock_draw(memory.plan, &case.key, their_words, len, &raw mut theirs));
-        let mask = must(plan.draw(case.rust_key(), &mut words));
+        let mask = must(plan.draw(case.rust.key, &mut words));
         let both = Both { case, memory: memory.plan, plan: &plan, mask, theirs };
         check_masks(&both);
         check_maps(&both);
@@ -133,7 +133,7 @@ fn check_samples(case: &Case, memory: *const dropblock_plan, plan: &Plan) {
     check_queries(other, &ours);
     let mut drawn = NO_DRAWN;
     call!(dropblock_count(other, &case.key, &raw mut drawn));
-    assert_eq!(drawn, must(ours.count(case.rust_key())).into());
+    assert_eq!(drawn, must(ours.count(case.rust.key)).into());
 }
 
 /// Draws from a generator that both languages have.
@@ -163,7 +163,7 @@ unsafe extern "C" fn draw(context: *mut c_void) -> u32 {
 }
 
 fn check_stages(case: &Case, memory: *const dropblock_plan, plan: &Plan) {
-    let (len, key) = (plan.mask_words(), case.rust_key());
+    let (len, key) = (plan.mask_words(), case.rust.key);
     let (mut ours, mut theirs, mut count) = (vec![7; len], vec![9; len], 0);
     let mut weyl = Weyl(case.key.seed);
     let (context, words) = ((&raw mut weyl).cast(), theirs.as_mut_ptr());
@@ -239,7 +239,7 @@ unsafe extern "C" fn visit(context: *mut c_void, part: *const dropblock_map_part
 
 fn check_maps(both: &Both<'_>) {
     let Both { case, memory, plan, mask, theirs: their_mask } = *both;
-    let bare = dropblock_drawn::from(Drawn::from(case.rust_key()));
+    let bare = dropblock_drawn::from(Drawn::from(case.rust.key));
     for given in [bare, their_mask.drawn] {
         let (mut theirs, mut ours, mut drawn) = (Seen::new(), Seen::new(), given);
         let (context, result) = ((&raw mut theirs).cast(), &raw mut drawn);
@@ -273,11 +273,11 @@ fn check_maps(both: &Both<'_>) {
 
 fn check_type<T: Type>(both: &Both<'_>) {
     let Both { case, memory, plan, mask, theirs } = *both;
-    let [from, to] = [0, 1].map(|which| case.placement(which));
-    let (x, old) = (tensor::<T>(from.len), tensor::<T>(to.len + 3));
+    let [x_len, y_len] = case.rust.lens();
+    let (x, old) = (tensor::<T>(x_len), tensor::<T>(y_len + 3));
     let old = &old[3..];
-    let x_tensor = from.tensor(T::NUMBER, x.as_ptr().cast());
-    let bare = Drawn::from(case.rust_key());
+    let x_tensor = case.tensor(0, T::NUMBER, x.as_ptr().cast());
+    let bare = Drawn::from(case.rust.key);
     let shard = DropCount { dropped: mask.count().dropped + 3, total: mask.count().total + 9 };
     let counts = [bare, bare.with_count(mask.count()), bare.with_count(shard)];
     let keyless = must(plan.mask_from(mask.dropped_words()));
@@ -287,14 +287,14 @@ fn check_type<T: Type>(both: &Both<'_>) {
         (|$y:ident| $pass:expr, |$in_place:ident| $pass_in_place:expr,
             $function:ident($($given:expr),*) $(-> $result:expr)?) => {{
             let (mut ours, mut theirs) = (old.to_vec(), old.to_vec());
-            let y_tensor = to.tensor(T::NUMBER, theirs.as_mut_ptr().cast());
+            let y_tensor = case.tensor(1, T::NUMBER, theirs.as_mut_ptr().cast());
             let (x_at, y_at) = (&raw const x_tensor, &raw const y_tensor);
-            let $y = to.view_mut(&mut ours);
+            let $y = case.rust.view_mut(&mut ours);
             same!($pass, $function(memory, $($given,)* x_at, y_at $(, $result)?));
             assert_eq!(bits(&ours), bits(&theirs));
             ours.copy_from_slice(old);
             theirs.copy_from_slice(old);
-            let $in_place = to.view_mut(&mut ours);
+            let $in_place = case.rust.view_mut(&mut ours);
             same!($pass_in_place, $function(memory, $($given,)* y_at, y_at $(, $result)?));
             assert_eq!(bits(&ours), bits(&theirs));
         }};
@@ -303,26 +303,26 @@ fn check_type<T: Type>(both: &Both<'_>) {
         let (drawn, mut result) = (given.into(), NO_DRAWN);
         let at: *const dropblock_drawn = &raw const drawn;
         pass!(
-            |y| plan.forward(given, from.view(&x), y),
+            |y| plan.forward(given, case.rust.view(&x), y),
             |y| plan.forward_in_place(given, y),
             dropblock_forward(at) -> &raw mut result
         );
-        let expected = plan.forward_in_place(given, to.view_mut(&mut old.to_vec()));
+        let expected = plan.forward_in_place(given, case.rust.view_mut(&mut old.to_vec()));
         assert_eq!(result, expected.map_or(NO_DRAWN, dropblock_drawn::from));
         pass!(
-            |y| plan.backward(given, from.view(&x), y),
+            |y| plan.backward(given, case.rust.view(&x), y),
             |y| plan.backward_in_place(given, y),
             dropblock_backward(at)
         );
     }
     for (mask, theirs) in [(mask, theirs), (keyless, their_keyless)] {
         pass!(
-            |y| mask.forward(from.view(&x), y),
+            |y| mask.forward(case.rust.view(&x), y),
             |y| mask.forward_in_place(y),
             dropblock_mask_forward(&raw const theirs)
         );
         pass!(
-            |y| mask.backward(from.view(&x), y),
+            |y| mask.backward(case.rust.view(&x), y),
             |y| mask.backward_in_place(y),
             dropblock_mask_backward(&raw const theirs)
         );
@@ -334,18 +334,18 @@ where
     T: Copy + Send + Sync + PartialEq + core::fmt::Debug + TryFrom<u64>,
 {
     let Both { case, memory, plan, mask, theirs: their_mask } = *both;
-    let to = case.placement(1);
-    let x: Vec<T> = (0..to.len).filter_map(|i| T::try_from(i as u64 % 251).ok()).collect();
+    let x: Vec<T> =
+        (0..case.rust.lens()[1]).filter_map(|i| T::try_from(i as u64 % 251).ok()).collect();
     let (mut ours, mut theirs, mut drawn) = (x.clone(), x.clone(), NO_DRAWN);
     let value_at = (&raw const value).cast();
-    let tensor = to.tensor(number, theirs.as_mut_ptr().cast());
-    let expected = must(plan.drop_only(case.rust_key(), to.view_mut(&mut ours), value));
+    let tensor = case.tensor(1, number, theirs.as_mut_ptr().cast());
+    let expected = must(plan.drop_only(case.rust.key, case.rust.view_mut(&mut ours), value));
     call!(dropblock_drop_only(memory, &case.key, &raw const tensor, value_at, &raw mut drawn));
     assert_eq!((&ours, dropblock_drawn::from(expected)), (&theirs, drawn));
     theirs.copy_from_slice(&x);
     call!(dropblock_mask_drop_only(memory, &raw const their_mask, &raw const tensor, value_at));
     assert_eq!(ours, theirs);
     ours.copy_from_slice(&x);
-    must(mask.drop_only(to.view_mut(&mut ours), value));
+    must(mask.drop_only(case.rust.view_mut(&mut ours), value));
     assert_eq!(ours, theirs);
 }

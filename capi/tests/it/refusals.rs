@@ -2,11 +2,12 @@
 
 use core::ptr::null_mut;
 
-use engine::{Buffer, DropCount, Error, Gamma};
+use dropblock_cases::Block;
+use engine::{Buffer, DropCount, Error, Gamma, Map, Shape};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
-use super::case::{Case, cases, gamma_of, new_error};
+use super::case::{backends, cases, cases_to_change, new_error, options_in_c, shape_in_c};
 use crate::constants::*;
 use crate::options::dropblock_paper_group_factor;
 use crate::plan::dropblock_plan_init;
@@ -14,20 +15,16 @@ use crate::status::{Refusal, dropblock_error_message};
 use crate::types::*;
 
 /// The error of a plan that cannot be made, and its text.
-fn refusal(case: &Case) -> Option<(dropblock_error, String)> {
+fn refusal(
+    options: &dropblock_options,
+    shape: &dropblock_shape,
+) -> Option<(dropblock_error, String)> {
     let mut words = vec![0_u64; size_of::<dropblock_plan>() / 8];
     let (mut plan, mut error) = (null_mut(), new_error());
     let memory = words.as_mut_ptr().cast();
     // SAFETY: pointers are those of values here, and the size is the buffer's.
     let status = unsafe {
-        dropblock_plan_init(
-            memory,
-            words.len() * 8,
-            &raw const case.options,
-            &raw const case.shape,
-            &raw mut plan,
-            &raw mut error,
-        )
+        dropblock_plan_init(memory, words.len() * 8, options, shape, &raw mut plan, &raw mut error)
     };
     if status == DROPBLOCK_OK {
         return None;
@@ -54,30 +51,47 @@ proptest! {
 
     #[test]
     fn what_the_crate_refuses_is_refused_alike(
-        case in cases(),
-        sizes in prop::array::uniform5(size()),
+        (mut options, case) in cases_to_change(),
+        backend in backends(),
+        sizes in prop::array::uniform3(size()),
         block in prop::array::uniform4(size()),
         numbers in prop::array::uniform3(number()),
         kind in 0..4_u32,
         which in prop::array::uniform3(prop::bool::weighted(0.4)),
     ) {
-        let mut case = case;
-        let (options, shape) = (&mut case.options, &mut case.shape);
+        let mut shape = case.shape;
         if which[0] {
-            [shape.samples, shape.channels, _, _, shape.width] = sizes;
+            let ([d, h, _], [samples, channels, width]) = (shape.map().size(), sizes);
+            let map = match shape.map().rank() {
+                1 => Map::l(width),
+                2 => Map::hw(h, width),
+                _ => Map::dhw(d, h, width),
+            };
+            shape = Shape::new(samples, channels, map, shape.layout());
         }
         if which[1] {
-            let b = &mut options.block;
-            b.kind = kind;
-            [b.uniform, b.depth, b.height, b.width] = block;
-            b.fraction = numbers[2];
+            let [uniform, d, h, w] = block;
+            options.block = match kind {
+                0 => Block::Uniform(uniform),
+                1 => Block::Hw(h, w),
+                2 => Block::Dhw(d, h, w),
+                _ => Block::Relative(numbers[2]),
+            };
         }
         if which[2] {
             options.drop_prob = numbers[0];
-            options.gamma = gamma_of(options.gamma.kind, 1, numbers[1]);
+            options.gamma = options.gamma.map(|gamma| match gamma {
+                Gamma::Paper { .. } => Gamma::Paper { scale: numbers[1] },
+                Gamma::PaperValid { .. } => Gamma::PaperValid { scale: numbers[1] },
+                Gamma::Raw(_) => Gamma::Raw(numbers[1]),
+                Gamma::Exact => Gamma::Exact,
+            });
         }
-        let expected = case.layer().and_then(|layer| layer.plan(case.rust_shape()));
-        match (expected, refusal(&case)) {
+        let expected = options
+            .layer()
+            .and_then(|layer| backend.map_or(Ok(layer), |backend| layer.with_backend(backend)))
+            .and_then(|layer| layer.plan(shape));
+        match (expected, refusal(&options_in_c(&options, backend), &shape_in_c(&shape))) {
             (Ok(_), None) => {}
             (Err(error), Some((theirs, text))) => {
                 // By their bytes, as NaN is not equal to itself.
@@ -144,7 +158,8 @@ fn gamma_says_whether_it_has_a_value() {
         for has_value in 0..3 {
             for value in [0.0, -0.0, 0.3, f64::NAN] {
                 case.options.gamma = dropblock_gamma { kind, has_value, value };
-                let status = refusal(&case).map_or(DROPBLOCK_OK, |(error, _)| error.status);
+                let status = refusal(&case.options, &case.shape)
+                    .map_or(DROPBLOCK_OK, |(error, _)| error.status);
                 let is_nan = has_value == 1 && value.is_nan();
                 let expected = match (kind, has_value) {
                     (_, 2) => DROPBLOCK_STATUS_VALUE,

@@ -4,26 +4,32 @@ use dropblock::cuda::bytemuck::Pod;
 use dropblock::cuda::{self, Device, Error, Layer, Stream};
 use dropblock::half::{bf16, f16};
 use dropblock::{
-    BlockSize, Dilation, Drawn, DropCount, Element, Error as PlanError, Fill, Plan, View, ViewMut,
+    BlockSize, Dilation, Drawn, DropCount, Element, Error as PlanError, Fill, Plan, ViewMut,
 };
-use dropblock_tools::fixed::{Case, line};
+use dropblock_cases::Case;
+use dropblock_tools::vectors::hash_line;
 
 /// Returns the line of the mask, and what differs.
-pub(crate) fn case(device: &Device, case: &Case) -> Result<(String, Vec<String>), Error> {
-    let plan = case.plan()?;
+pub(crate) fn case(
+    device: &Device,
+    number: usize,
+    case: &Case,
+) -> Result<(String, Vec<String>), Error> {
+    let plan = case.layer.plan(case.shape)?;
     let stream = device.stream()?;
     let mut differences = Vec::new();
     let mut first = None;
     // The default launch, a narrow one with tiles that end everywhere, and the widest.
-    for (threads, tile) in [(256, None), (32, Some(64 * (1 + case.number % 7))), (1024, None)] {
+    for (threads, tile) in [(256, None), (32, Some(64 * (1 + number % 7))), (1024, None)] {
         let mut layer = Layer::new(&plan, &stream)?.with_threads(threads)?;
         if let Some(tile) = tile {
             layer = layer.with_tile(tile)?;
         }
-        if let Some(strides) = case.strides {
-            layer = layer.with_strides(strides)?;
+        if let Some(place) = case.output {
+            layer = layer.with_strides(place.strides.map(isize::unsigned_abs))?;
         }
         let mut check = Check {
+            number,
             case,
             plan,
             layer,
@@ -33,7 +39,7 @@ pub(crate) fn case(device: &Device, case: &Case) -> Result<(String, Vec<String>)
             differences: &mut differences,
         };
         let (mask, count) = check.masks()?;
-        first.get_or_insert(line(case.number, count.dropped, &mask));
+        first.get_or_insert(hash_line(number, count.dropped, &mask));
         check.passes::<f32>(&mask, count)?;
         check.passes::<f64>(&mask, count)?;
         check.passes::<f16>(&mask, count)?;
@@ -75,6 +81,7 @@ value! {
 }
 
 struct Check<'c> {
+    number: usize,
     case: &'c Case,
     plan: Plan,
     layer: Layer,
@@ -145,11 +152,7 @@ impl Check<'_> {
         x: &mut [T],
         pass: impl Fn(ViewMut<'_, T>) -> Result<(), PlanError>,
     ) -> Result<(), Error> {
-        let strides = self.case.strides.map(|strides| strides.map(|stride| stride as isize));
-        Ok(pass(match strides {
-            Some(strides) => ViewMut::new(x, 0, strides),
-            None => x.into(),
-        })?)
+        Ok(pass(self.case.view_mut(x))?)
     }
 
     fn passes<T: Value>(&mut self, mask: &[u64], count: DropCount) -> Result<(), Error> {
@@ -168,16 +171,7 @@ impl Check<'_> {
         self.layer.forward(key, source.slice(), y.slice_mut(), Some(counts.slice_mut()))?;
         self.stream.download(y.slice(), &mut found)?;
         let mut expected = vec![T::ONE; x.len()];
-        match self.case.strides.map(|strides| strides.map(|stride| stride as isize)) {
-            Some(strides) => {
-                let (from, to) =
-                    (View::new(&x, 0, strides), ViewMut::new(&mut expected, 0, strides));
-                self.plan.forward(key, from, to)?;
-            }
-            None => {
-                self.plan.forward(key, &x, &mut expected)?;
-            }
-        }
+        self.plan.forward(key, self.case.view(&x), self.case.view_mut(&mut expected))?;
         self.same_values("forward", &found, &expected);
 
         let mut y = self.device.upload(&x)?;
@@ -218,12 +212,7 @@ impl Check<'_> {
         self.layer.drop_only(self.case.key, x.slice_mut(), zero, None)?;
         let mut found = expected.clone();
         self.stream.download(x.slice(), &mut found)?;
-        let strides = self.case.strides.map(|strides| strides.map(|stride| stride as isize));
-        let view = match strides {
-            Some(strides) => ViewMut::new(&mut expected, 0, strides),
-            None => ViewMut::from(&mut expected),
-        };
-        self.plan.drop_only(self.case.key, view, zero)?;
+        self.plan.drop_only(self.case.key, self.case.view_mut(&mut expected), zero)?;
         self.same(&format!("drop only of {}", std::any::type_name::<T>()), &found, &expected);
         Ok(())
     }
@@ -232,7 +221,7 @@ impl Check<'_> {
     fn dilations(&mut self, mask: &[u64]) -> Result<(), Error> {
         let shape = self.case.shape;
         // One map for each, with blocks that are clipped at its borders.
-        let block = BlockSize::uniform(2 + self.case.number % 5);
+        let block = BlockSize::uniform(2 + self.number % 5);
         let dilation = Dilation::new(shape.map(), block)?;
         let maps = self.plan.units() / dilation.map_len().max(1);
         let (threads, tile) = self.launch;

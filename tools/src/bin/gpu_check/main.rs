@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use dropblock::cuda::{self, Device};
-use dropblock_tools::fixed::{COUNT, Case};
+use dropblock_cases::fixed::{self, COUNT};
 
 const HASHES: &str = include_str!("../../../../tests/vectors/hashes.txt");
 
@@ -109,15 +109,15 @@ fn masks_and_passes(device: &Device, options: Options) -> Result<usize, Box<dyn 
     let step = if options.quick { 10 } else { 1 };
     let expected = HASHES.lines().filter(|line| !line.starts_with('#'));
     for (number, expected) in (0..COUNT).zip(expected).step_by(step) {
-        let case = Case::new(number)?;
-        let (line, found) = compare::case(device, &case)?;
+        let case = fixed::case(number)?;
+        let (line, found) = compare::case(device, number, &case)?;
         println!("mask: {line}");
         if line != expected {
             println!("hash_differs: {expected} is needed");
             wrong_hashes += 1;
         }
         for difference in &found {
-            println!("differs: {difference} in {case}");
+            println!("differs: {difference} in case {number}: {case:?}");
         }
         differences += found.len();
     }
