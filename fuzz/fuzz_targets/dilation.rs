@@ -3,7 +3,8 @@
 
 use arbitrary::Arbitrary;
 use dropblock::{Alignment, Backend, BlockSize, Dilation, Error};
-use dropblock_fuzz::{SmallMap, chance, pack};
+use dropblock_cases::{SmallMap, pack};
+use dropblock_fuzz::chance;
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
@@ -19,7 +20,7 @@ struct Input {
 }
 
 fuzz_target!(|input: Input| {
-    let map = input.map.get();
+    let SmallMap(map) = input.map;
     let rank = usize::from(map.rank());
     let uniform = rank == 1 || input.block[0] % 3 == 0;
     let block: [usize; 3] = std::array::from_fn(|axis| {

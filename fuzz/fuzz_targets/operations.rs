@@ -8,16 +8,17 @@ use arbitrary::Arbitrary;
 use dropblock::half::{bf16, f16};
 use dropblock::rand_core::TryRng;
 use dropblock::{
-    Backend, Drawn, DropBlock, DropCount, Element, Error, Fill, Key, Layout, Mask, Plan, Scale,
-    Shape, ViewMut, reference,
+    Backend, Drawn, DropCount, Element, Error, Fill, Layout, Mask, Plan, Scale, Shape, ViewMut,
 };
-use dropblock_fuzz::place::Place;
-use dropblock_fuzz::{Case, chance, pack};
+use dropblock_cases::{Case, Place, pack};
+use dropblock_fuzz::{Number, chance};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 struct Input {
     case: Case,
+    /// Of the key instead, and perhaps too late.
+    first_sample: Option<Number>,
     element: u8,
     values: u64,
 }
@@ -70,21 +71,23 @@ macro_rules! halves {
 halves!(f16 bf16);
 
 fuzz_target!(|input: Input| {
-    let Ok(layer) = input.case.layer() else { return };
+    let mut case = input.case;
+    if let Some(first_sample) = input.first_sample {
+        case.key = case.key.with_first_sample(first_sample.get() as u64);
+    }
     match input.element % 4 {
-        0 => check::<f32>(&input, layer),
-        1 => check::<f64>(&input, layer),
-        2 => check::<f16>(&input, layer),
-        _ => check::<bf16>(&input, layer),
+        0 => check::<f32>(case, input.values),
+        1 => check::<f64>(case, input.values),
+        2 => check::<f16>(case, input.values),
+        _ => check::<bf16>(case, input.values),
     }
 });
 
 /// What the reference says.
 struct Expected<T> {
+    case: Case,
     words: Vec<u64>,
     count: DropCount,
-    input: Place,
-    output: Place,
     /// Buffers of an input and of outputs: what is between their units must survive.
     x: Vec<T>,
     dirty: Vec<T>,
@@ -95,76 +98,63 @@ struct Expected<T> {
     is_dropped: Vec<bool>,
 }
 
-fn check<T: Value>(input: &Input, layer: DropBlock) {
-    let shape = input.case.shape(700);
-    let (from, to) = (input.case.input(&shape), input.case.output(&shape));
-    let key = input.case.key.get();
-    let Ok(plan) = layer.plan(shape) else { panic!("no plan of {input:?}") };
+fn check<T: Value>(case: Case, values: u64) {
+    let Case { layer, shape, key, .. } = case;
+    let Ok(plan) = layer.plan(shape) else { panic!("no plan of {case:?}") };
     let mut words = vec![!0; plan.mask_words()];
     if let Err(error) = plan.draw(key, &mut words) {
         assert!(matches!(error, Error::FirstSample { .. }), "{error}");
-        return refused::<T>(&plan, key, &to);
+        return refused::<T>(&plan, &case);
     }
-    let mut mask = vec![true; plan.units()];
-    reference::mask(&layer, &shape, &key, &mut mask);
+    let mask = case.expected_mask();
     let dropped = mask.iter().filter(|&&dropped| dropped).count() as u64;
-    let values = |len: usize, seed: u64| -> Vec<T> {
+    let from_chance = |len: usize, seed: u64| -> Vec<T> {
         (0..len).map(|i| T::from_chance(chance(seed, i))).collect()
     };
-    let (x, dirty) = (values(from.len, input.values), values(to.len, !input.values));
-    let pass = |layer: &DropBlock, x: &[T], forward: bool| {
-        let mut y = x.to_vec();
-        reference::apply(layer, &shape, &mask, x, &mut y);
-        if forward && layer.fill() == Fill::Noise {
-            reference::fill_noise(layer, &shape, &key, &mask, &mut y);
-        }
-        y
-    };
+    let [x_len, y_len] = case.lens();
+    let (x, dirty) = (from_chance(x_len, values), from_chance(y_len, !values));
     // What is 0 after ones are multiplied by 1 is dropped.
-    let ones = vec![T::ONE; plan.elements()];
-    let unscaled = pass(&layer.with_scale(Scale::Off), &ones, false);
-    let is_dropped: Vec<bool> = unscaled.iter().map(|&x| x == T::ZERO).collect();
+    let unscaled = Case { layer: layer.with_scale(Scale::Off), ..case };
+    let ones = unscaled.expected_in_place((&mask, false), &vec![T::ONE; y_len]);
     let both = [true, false];
     let expected = Expected {
+        case,
         words: pack(&mask),
         count: DropCount { dropped, total: mask.len() as u64 },
-        y: both.map(|forward| to.scatter(&pass(&layer, &from.gather(&x), forward), &dirty)),
-        in_place: both
-            .map(|forward| to.scatter(&pass(&layer, &to.gather(&dirty), forward), &dirty)),
-        is_dropped: to.scatter(&is_dropped, &vec![false; to.len]),
-        input: from,
-        output: to,
+        y: both.map(|forward| case.expected_out((&mask, forward), &x, &dirty)),
+        in_place: both.map(|forward| case.expected_in_place((&mask, forward), &dirty)),
+        is_dropped: ones.iter().map(|&x| x == T::ZERO).collect(),
         x,
         dirty,
     };
     for backend in Backend::available() {
-        let plan = layer.with_backend(backend).and_then(|layer| layer.plan(shape));
-        let Ok(plan) = plan else { panic!("{backend} {input:?}") };
-        let all = stages(&plan, key, &expected)
-            .and_then(|()| passes(&plan, key, &expected))
-            .and_then(|()| without_buffer(&plan, key, &expected))
-            .and_then(|()| drop_only(&plan, key, &expected))
-            .and_then(|()| shards(&plan, key, input, &expected.words));
+        let plan = case.plan(backend);
+        let all = stages(&plan, &expected)
+            .and_then(|()| passes(&plan, &expected))
+            .and_then(|()| without_buffer(&plan, &expected))
+            .and_then(|()| drop_only(&plan, &expected))
+            .and_then(|()| shards(&plan, &expected));
         if let Err(error) = all {
-            panic!("{error}: {backend} {input:?}");
+            panic!("{error}: {backend} {case:?}");
         }
-        wrong_lengths(&plan, key, &expected);
+        wrong_lengths(&plan, &expected);
     }
 }
 
 /// All that draws says the same, and writes nothing.
-fn refused<T: Value>(plan: &Plan, key: Key, to: &Place) {
+fn refused<T: Value>(plan: &Plan, case: &Case) {
+    let key = case.key;
     let x = vec![T::ONE; plan.elements()];
-    let before = vec![T::ONE; to.len];
+    let before = vec![T::ONE; case.lens()[1]];
     let mut y = before.clone();
     let mut words = vec![7; plan.mask_words()];
     assert!(plan.draw(key, &mut words).is_err());
     assert!(plan.draw_centers(key, &mut words).is_err());
     assert!(plan.count(key).is_err());
-    assert!(plan.forward(key, &x, to.view_mut(&mut y)).is_err());
-    assert!(plan.forward_in_place(key, to.view_mut(&mut y)).is_err());
-    assert!(plan.backward_in_place(key, to.view_mut(&mut y)).is_err());
-    assert!(plan.drop_only(key, to.view_mut(&mut y), T::ZERO).is_err());
+    assert!(plan.forward(key, &x, case.view_mut(&mut y)).is_err());
+    assert!(plan.forward_in_place(key, case.view_mut(&mut y)).is_err());
+    assert!(plan.backward_in_place(key, case.view_mut(&mut y)).is_err());
+    assert!(plan.drop_only(key, case.view_mut(&mut y), T::ZERO).is_err());
     assert!(plan.for_each_map(key, |_| panic!("no map")).is_err());
     assert!(plan.mask_from(&words).is_ok_and(|mask| mask.with_key(key).is_err()));
     assert!(y == before && words.iter().all(|&word| word == 7));
@@ -179,8 +169,9 @@ fn same<T: Value>(a: &[T], b: &[T], what: &str) {
 }
 
 /// Centres, dilation, counts.
-fn stages<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) -> Result<(), Error> {
-    let Expected { words, count, .. } = expected;
+fn stages<T: Value>(plan: &Plan, expected: &Expected<T>) -> Result<(), Error> {
+    let Expected { case: Case { key, .. }, words, count, .. } = expected;
+    let key = *key;
     let mut drawn = vec![!0; plan.mask_words() + 1];
     let check = |drawn: &mut [u64], what: &str| {
         assert!(drawn[..words.len()] == **words && drawn[words.len()] == !0, "{what}");
@@ -235,7 +226,8 @@ impl TryRng for Weyl {
 }
 
 /// With a mask that was drawn, and with one that was made from words.
-fn passes<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) -> Result<(), Error> {
+fn passes<T: Value>(plan: &Plan, expected: &Expected<T>) -> Result<(), Error> {
+    let (case, key) = (&expected.case, expected.case.key);
     let mut words = vec![!0; plan.mask_words()];
     let drawn = plan.draw(key, &mut words)?;
     with_mask(drawn, expected)?;
@@ -243,7 +235,7 @@ fn passes<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) -> Result<(),
     let made = plan.mask_from(&expected.words)?;
     with_mask(made.with_key(key)?, expected)?;
     let (x, mut y) = (&expected.x, expected.dirty.clone());
-    let result = made.forward(expected.input.view(x), expected.output.view_mut(&mut y));
+    let result = made.forward(case.view(x), case.view_mut(&mut y));
     if plan.layer().fill() == Fill::Noise {
         assert_eq!(result, Err(Error::NoKey));
         same(&y, &expected.dirty, "refused without a key");
@@ -255,22 +247,22 @@ fn passes<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) -> Result<(),
 }
 
 fn with_mask<T: Value>(mask: Mask<'_>, expected: &Expected<T>) -> Result<(), Error> {
-    let Expected { input, output, x, dirty, y: [forward, backward], .. } = expected;
+    let Expected { case, x, dirty, y: [forward, backward], .. } = expected;
     let mut y = dirty.clone();
-    mask.forward(input.view(x), output.view_mut(&mut y))?;
+    mask.forward(case.view(x), case.view_mut(&mut y))?;
     same(&y, forward, "forward");
     y.copy_from_slice(dirty);
-    mask.backward(input.view(x), output.view_mut(&mut y))?;
+    mask.backward(case.view(x), case.view_mut(&mut y))?;
     same(&y, backward, "backward");
     y.copy_from_slice(dirty);
-    mask.forward_in_place(output.view_mut(&mut y))?;
+    mask.forward_in_place(case.view_mut(&mut y))?;
     same(&y, &expected.in_place[0], "forward in place");
     y.copy_from_slice(dirty);
-    mask.backward_in_place(output.view_mut(&mut y))?;
+    mask.backward_in_place(case.view_mut(&mut y))?;
     same(&y, &expected.in_place[1], "backward in place");
-    if output.strides.is_none() {
-        let mut fresh = vec![MaybeUninit::uninit(); output.len];
-        mask.forward(input.view(x), ViewMut::uninit(&mut fresh))?;
+    if case.output.is_none() {
+        let mut fresh = vec![MaybeUninit::uninit(); dirty.len()];
+        mask.forward(case.view(x), ViewMut::uninit(&mut fresh))?;
         // SAFETY: the pass has written every element.
         let y: Vec<T> = fresh.into_iter().map(|y| unsafe { y.assume_init() }).collect();
         same(&y, forward, "forward to memory that was not initialised");
@@ -278,53 +270,57 @@ fn with_mask<T: Value>(mask: Mask<'_>, expected: &Expected<T>) -> Result<(), Err
     Ok(())
 }
 
-fn without_buffer<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) -> Result<(), Error> {
-    let Expected { count, input, output, x, dirty, y: [forward, backward], .. } = expected;
+fn without_buffer<T: Value>(plan: &Plan, expected: &Expected<T>) -> Result<(), Error> {
+    let Expected { case, count, x, dirty, y: [forward, backward], .. } = expected;
+    let key = case.key;
     let counted = Drawn::from(key).with_count(*count);
     for drawn in [Drawn::from(key), counted] {
         let mut y = dirty.clone();
-        assert_eq!(plan.forward(drawn, input.view(x), output.view_mut(&mut y))?, counted);
+        assert_eq!(plan.forward(drawn, case.view(x), case.view_mut(&mut y))?, counted);
         same(&y, forward, "forward without buffer");
         y.copy_from_slice(dirty);
-        plan.backward(drawn, input.view(x), output.view_mut(&mut y))?;
+        plan.backward(drawn, case.view(x), case.view_mut(&mut y))?;
         same(&y, backward, "backward without buffer");
         y.copy_from_slice(dirty);
-        assert_eq!(plan.forward_in_place(drawn, output.view_mut(&mut y))?, counted);
+        assert_eq!(plan.forward_in_place(drawn, case.view_mut(&mut y))?, counted);
         same(&y, &expected.in_place[0], "forward in place without buffer");
         y.copy_from_slice(dirty);
-        plan.backward_in_place(drawn, output.view_mut(&mut y))?;
+        plan.backward_in_place(drawn, case.view_mut(&mut y))?;
         same(&y, &expected.in_place[1], "backward in place without buffer");
     }
     Ok(())
 }
 
 /// Without a scale: bytes.
-fn drop_only<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) -> Result<(), Error> {
-    let Expected { words, count, output, is_dropped, .. } = expected;
-    let bytes: Vec<u8> = (0..output.len).map(|i| i as u8 | 1).collect();
+fn drop_only<T: Value>(plan: &Plan, expected: &Expected<T>) -> Result<(), Error> {
+    let Expected { case, words, count, is_dropped, .. } = expected;
+    let key = case.key;
+    let bytes: Vec<u8> = (0..is_dropped.len()).map(|i| i as u8 | 1).collect();
     let select = |(&is_dropped, &byte): (&bool, &u8)| if is_dropped { 0 } else { byte };
     let selected: Vec<u8> = is_dropped.iter().zip(&bytes).map(select).collect();
     let mut z = bytes.clone();
-    let drawn = plan.drop_only(key, output.view_mut(&mut z), 0)?;
+    let drawn = plan.drop_only(key, case.view_mut(&mut z), 0)?;
     assert_eq!((drawn, z), (Drawn::from(key).with_count(*count), selected.clone()));
     let mut z = bytes;
-    plan.mask_from(words)?.drop_only(output.view_mut(&mut z), 0)?;
+    plan.mask_from(words)?.drop_only(case.view_mut(&mut z), 0)?;
     assert_eq!(z, selected);
     Ok(())
 }
 
 /// A wrong length anywhere: an error, and nothing written.
-fn wrong_lengths<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) {
-    let Expected { words, input, output, x, .. } = expected;
+fn wrong_lengths<T: Value>(plan: &Plan, expected: &Expected<T>) {
+    let Expected { case, words, x, .. } = expected;
+    let key = case.key;
     let mut long = vec![T::ONE; plan.elements() + 1];
     let Ok(mask) = plan.mask_from(words) else { panic!("words of a mask") };
     assert!(plan.forward_in_place(key, &mut long).is_err());
-    assert!(mask.backward(input.view(x), &mut long).is_err());
+    assert!(mask.backward(case.view(x), &mut long).is_err());
     assert!(mask.backward(&vec![T::ONE; plan.elements() + 1], &mut long[1..]).is_err());
     // The buffer ends with the last unit.
-    if let Some(last) = output.elements.iter().max() {
-        long.resize((*last).max(long.len()), T::ONE);
-        assert!(mask.backward_in_place(output.view_mut(&mut long[..*last])).is_err());
+    let place = case.output.unwrap_or(Place::dense(&case.shape));
+    if let Some(last) = place.elements(&case.shape).max() {
+        long.resize(last.max(long.len()), T::ONE);
+        assert!(mask.backward_in_place(case.view_mut(&mut long[..last])).is_err());
     }
     assert!(long.iter().all(|&x| x == T::ONE));
     if let Some(short) = plan.mask_words().checked_sub(1) {
@@ -334,8 +330,8 @@ fn wrong_lengths<T: Value>(plan: &Plan, key: Key, expected: &Expected<T>) {
 }
 
 /// The mask of each sample alone is its part of the whole.
-fn shards(plan: &Plan, key: Key, input: &Input, words: &[u64]) -> Result<(), Error> {
-    let shape = plan.shape();
+fn shards<T>(plan: &Plan, expected: &Expected<T>) -> Result<(), Error> {
+    let (Case { shape, key, .. }, words) = (&expected.case, &expected.words);
     if plan.elements() == 0 {
         return Ok(());
     }
@@ -344,7 +340,7 @@ fn shards(plan: &Plan, key: Key, input: &Input, words: &[u64]) -> Result<(), Err
     assert!(shape.layout() != Layout::ChannelsFirst || plan.with_samples(1)? == shard);
     let mut part = vec![0; shard.mask_words()];
     for sample in 0..shape.samples() {
-        let first = (input.case.key.first_sample.get() as u64).wrapping_add(sample as u64);
+        let first = key.first_sample.wrapping_add(sample as u64);
         shard.draw(key.with_first_sample(first), &mut part)?;
         let offset = if plan.units() == shard.units() { 0 } else { sample * shard.units() };
         let bit = |words: &[u64], i: usize| words[i / 64] >> (i % 64) & 1;

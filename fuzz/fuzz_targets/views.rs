@@ -4,13 +4,20 @@
 
 use arbitrary::Arbitrary;
 use dropblock::{Backend, Drawn, Error, Keep, Key, Layout, MapPart, Plan};
-use dropblock_fuzz::{Case, Number};
+use dropblock_cases::Case;
+use dropblock_fuzz::Number;
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 enum Input {
-    Words { words: Vec<u64>, range: [Number; 2], parts: Vec<[u16; 2]>, units: Vec<Number> },
-    Maps(Box<Case>),
+    Words {
+        words: Vec<u64>,
+        range: [Number; 2],
+        parts: Vec<[u16; 2]>,
+        units: Vec<Number>,
+    },
+    /// And a first sample, which may be too late.
+    Maps(Box<Case>, Option<Number>),
 }
 
 fuzz_target!(|input: Input| {
@@ -37,12 +44,11 @@ fuzz_target!(|input: Input| {
                 check(&keep, kept, &units);
             }
         }
-        Input::Maps(case) => {
-            let Ok(layer) = case.layer() else { return };
+        Input::Maps(case, first_sample) => {
+            let first_sample = first_sample.map(|number| number.get() as u64);
+            let key = first_sample.map_or(case.key, |sample| case.key.with_first_sample(sample));
             for backend in Backend::available() {
-                let plan = layer.with_backend(backend).and_then(|l| l.plan(case.shape(2000)));
-                let Ok(plan) = plan else { panic!("{case:?}") };
-                maps(&plan, case.key.get(), backend);
+                maps(&case.plan(backend), key, backend);
             }
         }
     }

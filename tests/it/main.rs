@@ -13,6 +13,7 @@ mod gpu;
 mod gpu_paths;
 #[cfg(feature = "half")]
 mod half;
+mod inspect;
 mod interface;
 mod interface_data;
 #[cfg(feature = "serde")]

@@ -21,7 +21,10 @@ fn files_are_what_the_program_writes() -> Result<(), Error> {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors"));
     for (name, text) in files()? {
         let committed = fs::read_to_string(folder.join(name));
-        assert!(committed.is_ok_and(|file| file == text), "{name}: run `cargo run --bin vectors`");
+        assert!(
+            committed.is_ok_and(|file| file == text),
+            "{name}: run `cargo run -p dropblock-tools --bin vectors`"
+        );
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! or ports.
 //!
 //! ```text
-//! cargo run --release --bin inspect -- \
+//! cargo run --release -p dropblock-tools --bin inspect -- \
 //!     --shape 32,256,14,14 --block-size 7 --drop-prob 0.1 --seed 1 --step 0
 //! ```
 //!

@@ -1,5 +1,5 @@
-//! `cargo run --bin vectors [FOLDER]`: writes the golden vectors of mask function version 1, by
-//! default to `tests/vectors`, whose `README.md` describes the format.
+//! `cargo run -p dropblock-tools --bin vectors [FOLDER]`: writes the golden vectors of mask function
+//! version 1, by default to `tests/vectors`, whose `README.md` describes the format.
 
 use std::error::Error;
 use std::fs;

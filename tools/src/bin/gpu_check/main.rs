@@ -1,8 +1,8 @@
 //! Checks a GPU against the processor and times it: everything that only hardware can show, in
 //! one program that needs nothing but itself, the C library and the driver.
 //!
-//! `cargo build --release --features cuda --bin gpu_check`, then carry the program over and
-//! run `gpu_check > GPU.txt`; `kernels/record/README.md` says where that goes. It prints
+//! `cargo build --release -p dropblock-tools --features cuda --bin gpu_check`, then carry the program
+//! over and run `gpu_check > GPU.txt`; `kernels/record/README.md` says where that goes. It prints
 //!
 //! 1. what the device is, and how long the driver took to compile the kernels;
 //! 2. whether each kind of instruction gives what the processor gives;

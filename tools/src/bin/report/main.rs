@@ -2,7 +2,7 @@
 //! `floor`.
 //!
 //! ```text
-//! cargo run --release --bin report [-- [--check] [RUN1.csv RUN2.csv]]
+//! cargo run -p dropblock-tools --bin report [-- [--check] [RUN1.csv RUN2.csv]]
 //! ```
 //!
 //! Without paths it takes the newest `benches/record/floor-*-run1.csv` with its `run2`. It writes
@@ -62,10 +62,8 @@ fn main() -> ExitCode {
 
 /// Returns whether the files are as they should be.
 fn run() -> Result<bool, Box<dyn Error>> {
-    let root = match std::env::var_os("CARGO_MANIFEST_DIR") {
-        Some(package) => Path::new(&package).join(".."),
-        None => ".".into(),
-    };
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or("tools".into());
+    let root = Path::new(&package).parent().unwrap_or(Path::new("."));
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let all = arguments.len();
     arguments.retain(|argument| argument != "--check");

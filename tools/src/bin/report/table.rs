@@ -95,8 +95,8 @@ pub(crate) fn section(records: &Records) -> String {
     let (command, machine) = records.circumstances().split_once("; ").unwrap_or_default();
     text += &wrap(&format!(
         "Measured by `{command}` ({machine}). To repeat it run that twice, its output in \
-         `benches/record/floor-x86_64-DATE-run1.csv` and `run2.csv`, then `cargo run --release \
-         --bin report`."
+         `benches/record/floor-x86_64-DATE-run1.csv` and `run2.csv`, then `cargo run -p \
+         dropblock-tools --bin report`."
     ));
     text
 }
