@@ -24,7 +24,9 @@ fn vectors_writes_the_committed_files() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vectors");
     let status = Command::new(env!("CARGO_BIN_EXE_vectors")).arg(&folder).status();
     assert!(status.is_ok_and(|status| status.success()));
-    let committed = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors"));
+    let mut committed = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors"));
+    // A table of the definition, which `port.py` compares with its formula.
+    committed.remove("normal.txt");
     let written = files(&folder);
     assert!(committed.keys().eq(written.keys()), "{:?}", written.keys());
     for (name, text) in &written {
