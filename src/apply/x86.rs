@@ -311,15 +311,74 @@ unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
         return;
     }
     for i in 0..runs.count {
-        let bit = bit + i * runs.bit_step;
-        // SAFETY: the last run ends inside the tensor; `x` and `y` are equal or apart; the rest is the
-        // caller's.
-        unsafe {
-            let (x, y) = (x.add(i * runs.step), y.add(i * runs.step));
-            if runs.len < BLOCK {
-                short_run::<V, S>(x, y, runs.len, bits::load(bits, bit), scales);
+        let (len, bit) = (runs.len, bit + i * runs.bit_step);
+        // From here on `x` and `y` are valid for `len` elements, and equal or apart.
+        // SAFETY: the last run ends inside the tensor.
+        let (x, y) = unsafe { (x.add(i * runs.step), y.add(i * runs.step)) };
+        if len < BLOCK {
+            // SAFETY: the caller's.
+            unsafe { short_run::<V, S>(x, y, len, bits::load(bits, bit), scales) };
+            continue;
+        }
+        let mut start = 0;
+        if S::ANYWHERE && len >= LONG {
+            // Stores that cross no cache line. Halves may lie so that this cannot be; no matter.
+            start = y.align_offset(V::LANES * size_of::<V::Element>()) % V::LANES;
+            if start != 0 {
+                // SAFETY: fewer than `LANES` of at least `LONG`; the instructions are there.
+                unsafe {
+                    let word = V::word(bits::load(bits, bit));
+                    V::select_part(x, start, word, 0, scales.at(0)).store_part(y, start);
+                }
+            }
+        }
+        // A last vector that overlaps the one before it, made before that one is written.
+        let last =
+            if V::OVERLAPS && len >= start + V::LANES && !(len - start).is_multiple_of(V::LANES) {
+                let last = len - V::LANES;
+                // SAFETY: `LANES` elements are left; the instructions are there.
+                Some(unsafe {
+                    let word = V::word(bits::load(bits, bit + last));
+                    V::select(x.add(last), word, 0, scales.at(last))
+                })
             } else {
-                long_run::<V, S>(x, y, runs.len, bits, bit, scales, (stores, fetch));
+                None
+            };
+        let mut words = Words::new(bits, bit + start);
+        let whole = start..start + (len - start) / BLOCK * BLOCK;
+        start = whole.end;
+        let is_aligned = y.wrapping_add(whole.start).align_offset(size_of::<V>()) == 0;
+        // SAFETY: blocks are whole, and where they are streamed aligned; the instructions are there.
+        unsafe {
+            if stores == Stores::Streamed && whole.len() >= STREAM && is_aligned {
+                whole_blocks::<V, S, true>(x, y, whole, &mut words, scales, [true, false]);
+                _mm_sfence();
+            } else {
+                let fetch = [fetch, fetch && !core::ptr::eq(x, y)];
+                whole_blocks::<V, S, false>(x, y, whole, &mut words, scales, fetch);
+            }
+        }
+        if start == len {
+            continue;
+        }
+        // SAFETY: the instructions are there.
+        let word = unsafe { V::word(words.next_word()) };
+        let mut i = 0;
+        while start + V::LANES <= len {
+            // SAFETY: `LANES` elements are left; the instructions are there.
+            unsafe {
+                V::select(x.add(start), word, i, scales.at(start)).store(y.add(start));
+            }
+            (start, i) = (start + V::LANES, i + 1);
+        }
+        if let Some(last) = last {
+            // SAFETY: there are `LANES` elements.
+            unsafe { last.store(y.add(len - V::LANES)) };
+        } else if start < len {
+            // SAFETY: fewer than `LANES` are left; the instructions are there.
+            unsafe {
+                V::select_part(x.add(start), len - start, word, i, scales.at(start))
+                    .store_part(y.add(start), len - start);
             }
         }
     }
@@ -359,85 +418,6 @@ unsafe fn short_run<V: Vector, S: VectorScales<V>>(
             vector.store(y.add(last));
         } else if start < len {
             V::select_part(x.add(start), len - start, of_all, i, scales.at(start))
-                .store_part(y.add(start), len - start);
-        }
-    }
-}
-
-/// A block or more.
-///
-/// # Safety
-///
-/// `x` and `y` are valid for `len` elements, and equal or apart; there are scales for all. The level's
-/// instructions are there.
-#[inline(always)]
-unsafe fn long_run<V: Vector, S: VectorScales<V>>(
-    x: *const V::Element,
-    y: *mut V::Element,
-    len: usize,
-    bits: &[u64],
-    bit: usize,
-    scales: S,
-    (stores, fetch): (Stores, bool),
-) {
-    let mut start = 0;
-    if S::ANYWHERE && len >= LONG {
-        // Stores that cross no cache line. Halves may lie so that this cannot be; no matter.
-        start = y.align_offset(V::LANES * size_of::<V::Element>()) % V::LANES;
-        if start != 0 {
-            // SAFETY: fewer than `LANES` of at least `LONG`; the instructions are there.
-            unsafe {
-                let word = V::word(bits::load(bits, bit));
-                V::select_part(x, start, word, 0, scales.at(0)).store_part(y, start);
-            }
-        }
-    }
-    // A last vector that overlaps the one before it, made before that one is written.
-    let last = if V::OVERLAPS && len >= start + V::LANES && !(len - start).is_multiple_of(V::LANES)
-    {
-        let last = len - V::LANES;
-        // SAFETY: `LANES` elements are left; the instructions are there.
-        Some(unsafe {
-            let word = V::word(bits::load(bits, bit + last));
-            V::select(x.add(last), word, 0, scales.at(last))
-        })
-    } else {
-        None
-    };
-    let mut words = Words::new(bits, bit + start);
-    let whole = start..start + (len - start) / BLOCK * BLOCK;
-    start = whole.end;
-    let is_aligned = y.wrapping_add(whole.start).align_offset(size_of::<V>()) == 0;
-    // SAFETY: blocks are whole, and where they are streamed aligned; the instructions are there.
-    unsafe {
-        if stores == Stores::Streamed && whole.len() >= STREAM && is_aligned {
-            whole_blocks::<V, S, true>(x, y, whole, &mut words, scales, [true, false]);
-            _mm_sfence();
-        } else {
-            let fetch = [fetch, fetch && !core::ptr::eq(x, y)];
-            whole_blocks::<V, S, false>(x, y, whole, &mut words, scales, fetch);
-        }
-    }
-    if start == len {
-        return;
-    }
-    // SAFETY: the instructions are there.
-    let word = unsafe { V::word(words.next_word()) };
-    let mut i = 0;
-    while start + V::LANES <= len {
-        // SAFETY: `LANES` elements are left; the instructions are there.
-        unsafe {
-            V::select(x.add(start), word, i, scales.at(start)).store(y.add(start));
-        }
-        (start, i) = (start + V::LANES, i + 1);
-    }
-    if let Some(last) = last {
-        // SAFETY: there are `LANES` elements.
-        unsafe { last.store(y.add(len - V::LANES)) };
-    } else if start < len {
-        // SAFETY: fewer than `LANES` are left; the instructions are there.
-        unsafe {
-            V::select_part(x.add(start), len - start, word, i, scales.at(start))
                 .store_part(y.add(start), len - start);
         }
     }
