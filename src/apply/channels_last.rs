@@ -18,14 +18,23 @@ pub(super) const CHANNELS: usize = BLOCKS * BLOCK;
 /// The bits of 64 positions: a row of words for each, so that they lie as its channels do.
 pub(super) type Turned = [u64; BLOCKS * BLOCK];
 
+/// The scales of neighbouring channels at some positions.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Across<'a, S> {
+    One(S),
+    /// Those of the channels, the same at each position.
+    Channels(&'a [[S; BLOCK]]),
+    /// Those of the positions, the same for each channel.
+    Positions(&'a [[S; BLOCK]]),
+}
+
 /// Applies one bit per unit to neighbouring channels at positions that are `step` apart.
 ///
 /// * `elements`: from that of the first channel at the first position on.
 /// * `channels`: how many, [`CHANNELS`] at most.
 /// * `bits`: channel by channel; the bit of the first channel at the first position is `bit`,
 ///   that of the next channel lies `stride` bits further.
-/// * `scales`: of the channels, the same at each position, unless there are some `of_positions`.
-#[allow(clippy::too_many_arguments, reason = "three of them are two numbers each")]
+#[allow(clippy::too_many_arguments, reason = "two of them are two numbers each")]
 // Not inlined, or all passes would have its stack.
 #[inline(never)]
 pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
@@ -36,82 +45,74 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
     (positions, step): (usize, usize),
     bits: &[u64],
     (bit, stride): (usize, usize),
-    scales: Scales<'_, A::Scale>,
-    of_positions: Option<&[[A::Scale; BLOCK]]>,
+    across: Across<'_, A::Scale>,
 ) {
-    for first in (0..positions).step_by(BLOCK) {
-        let block = first..positions.min(first + BLOCK);
-        let is_packed = step == channels && channels < BLOCK;
-        let mut turned = [0; BLOCKS * BLOCK];
-        if is_packed && channels <= FEW {
-            interleave(bits, (bit + first, stride), channels, &mut turned);
-        } else {
-            turn_for(level, bits, (bit + first, stride), channels, &mut turned);
-        }
-        let mut elements = elements.from(block.start * step);
-        let of_positions =
-            of_positions.map(|scales| scales.as_flattened().get(block.clone()).unwrap_or_default());
-        let is_zero = of_positions.is_some_and(|scales| scales.iter().any(|&s| A::is_zero(s)));
-        if is_packed && !is_zero {
-            if channels > FEW {
+    let mut turned = [0; BLOCKS * BLOCK];
+    for (i, first) in (0..positions).step_by(BLOCK).enumerate() {
+        let len = (positions - first).min(BLOCK);
+        let elements = &mut elements.from(first * step);
+        let first = (bit + first, stride);
+        let of_positions = match across {
+            Across::Positions(scales) => scales.get(i).and_then(|scales| scales.get(..len)),
+            _ => None,
+        };
+        let has_zero = of_positions.is_some_and(|scales| scales.iter().any(|&s| A::is_zero(s)));
+        if step == channels && channels < BLOCK && !has_zero {
+            if channels <= FEW {
+                interleave(bits, first, channels, &mut turned);
+            } else {
+                turn_for(level, bits, first, channels, &mut turned);
                 pack(&mut turned, channels);
             }
-            apply_packed(
-                action,
-                &mut elements,
-                level,
-                (channels, block.len()),
-                &turned,
-                scales,
-                of_positions,
-            );
+            apply_packed(action, elements, &turned, (len, channels), across, of_positions);
             continue;
         }
+        turn_for(level, bits, first, channels, &mut turned);
         let bit_step = row_words(channels) * bits::WORD_BITS;
-        let runs = Runs { count: block.len(), len: channels, step, bit_step };
-        let Some(of_positions) = of_positions else {
-            action.runs(level, &mut elements, &turned, 0, runs, scales);
-            continue;
-        };
-        for (i, &scale) in of_positions.iter().enumerate() {
-            if A::is_zero(scale) {
-                elements.fill(i * step, (channels, 1), action.dropped());
+        let runs = Runs { bits: &turned, bit: 0, count: len, len: channels, step, bit_step };
+        let scales = match across {
+            Across::One(scale) => Scales::One(scale),
+            Across::Channels(scales) => Scales::Each(scales),
+            Across::Positions(_) => {
+                for (i, &scale) in of_positions.unwrap_or_default().iter().enumerate() {
+                    if A::is_zero(scale) {
+                        elements.fill(i * step, (channels, 1), action.dropped());
+                        continue;
+                    }
+                    let runs = Runs::one(&turned, i * bit_step, channels);
+                    action.runs(&mut elements.from(i * step), runs, Scales::One(scale));
+                }
                 continue;
             }
-            let runs = Runs { count: 1, ..runs };
-            let mut elements = elements.from(i * step);
-            action.runs(level, &mut elements, &turned, i * bit_step, runs, Scales::One(scale));
-        }
+        };
+        action.runs(elements, runs, scales);
     }
 }
 
-/// Applies bits in the order of the elements, where few channels lie side by side without gaps: one run,
-/// as runs of few elements take many times as long.
+/// Applies bits in the order of the elements, where few channels lie side by side without gaps. They
+/// are one run, as a run for each position would take many times as long.
 // Not inlined, or all passes would have its stack.
 #[inline(never)]
 fn apply_packed<T: Copy, A: Action<T>>(
     action: A,
     elements: &mut Tensor<'_, T>,
-    level: Level,
-    (channels, positions): (usize, usize),
     bits: &[u64],
-    scales: Scales<'_, A::Scale>,
+    (positions, channels): (usize, usize),
+    across: Across<'_, A::Scale>,
     of_positions: Option<&[A::Scale]>,
 ) {
     /// The scales that are written out at a time.
     const SCALES: usize = 256;
-    let len = positions * channels;
-    // Inside the map neighbours have the same scale.
-    let one = match (scales, of_positions) {
-        (Scales::One(scale), None) => Some(scale),
+    let one = match (across, of_positions) {
+        (Across::One(scale), _) => Some(scale),
+        // Inside the map neighbours have the same scale.
         (_, Some([first, others @ ..])) if others.iter().all(|scale| scale == first) => {
             Some(*first)
         }
         _ => None,
     };
     if let Some(scale) = one {
-        let runs = Runs { count: 1, len, step: 0, bit_step: 0 };
-        return action.runs(level, elements, bits, 0, runs, Scales::One(scale));
+        return action.runs(elements, Runs::one(bits, 0, positions * channels), Scales::One(scale));
     }
     let mut each = [[A::ONE; BLOCK]; SCALES / BLOCK];
     let at_once = SCALES / channels.max(1);
@@ -119,17 +120,17 @@ fn apply_packed<T: Copy, A: Action<T>>(
         let range = first..positions.min(first + at_once);
         let places = each.as_flattened_mut().chunks_exact_mut(channels.max(1));
         for (position, place) in range.clone().zip(places) {
-            match of_positions.and_then(|scales| scales.get(position)) {
-                Some(&scale) => place.fill(scale),
-                None => (0..channels).zip(place).for_each(|(channel, place)| {
-                    *place = scales.of(channel).unwrap_or(A::ONE);
-                }),
+            match (across, of_positions.and_then(|scales| scales.get(position))) {
+                (_, Some(&scale)) => place.fill(scale),
+                (Across::Channels(scales), None) => {
+                    place.iter_mut().zip(scales.as_flattened()).for_each(|(y, &x)| *y = x);
+                }
+                _ => {}
             }
         }
         let part = range.start * channels..range.end * channels;
-        let runs = Runs { count: 1, len: part.len(), step: 0, bit_step: 0 };
-        let elements = &mut elements.part(part.clone());
-        action.runs(level, elements, bits, part.start, runs, Scales::Each(&each));
+        let runs = Runs::one(bits, part.start, part.len());
+        action.runs(&mut elements.part(part), runs, Scales::Each(&each));
     }
 }
 
@@ -148,6 +149,7 @@ fn interleave(bits: &[u64], (bit, stride): (usize, usize), channels: usize, word
         (0..FEW >> log).fold(0, |mask, i| mask | group << ((i << log) * channels))
     };
     let (fours, twos, ones) = (groups(2), groups(1), groups(0));
+    words.iter_mut().take(channels + 1).for_each(|word| *word = 0);
     for channel in 0..channels {
         let word = bits::load(bits, bit + channel * stride);
         for (i, byte) in word.to_le_bytes().into_iter().enumerate() {
@@ -192,7 +194,8 @@ const fn row_words(channels: usize) -> usize {
     if words > 0 { words } else { 1 }
 }
 
-/// Row `i` of `turned`, as many words as the channels need, becomes the `i`th bits of the channels; that of the first is `bit`.
+/// Row `i` of `turned`, as many words as the channels need, becomes the `i`th bits of the channels; that
+/// of the first is `bit`.
 #[inline(always)]
 pub(super) fn turn(
     bits: &[u64],

@@ -215,11 +215,11 @@ mod tests {
                     let value = |i: usize| from_bits((i as u16).wrapping_mul(stride));
                     x.iter_mut().enumerate().for_each(|(i, x)| *x = value(i));
                     let bits = [word; 1 << 10];
-                    let runs = Runs { count: 1, len: x.len(), step: 0, bit_step: 0 };
+                    let runs = Runs::one(&bits, 0, x.len());
                     let (level, scales) = (Level::of(Some(backend)), Scales::One(scale));
                     let mut to = Tensor::To(&x, as_uninit(&mut y), Stores::Cached);
-                    apply(level, &mut to, &bits, 0, runs, scales);
-                    apply(level, &mut Tensor::InPlace(&mut x), &bits, 0, runs, scales);
+                    apply(level, &mut to, runs, scales);
+                    apply(level, &mut Tensor::InPlace(&mut x), runs, scales);
                     for (i, (&x, &y)) in x.iter().zip(&y).enumerate() {
                         let dropped = word >> (i % 64) & 1 == 1;
                         let expected = if dropped { T::ZERO } else { multiplied(value(i), scale) };

@@ -27,8 +27,9 @@ mod x86;
 mod x86_float;
 #[cfg(all(feature = "half", target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_half;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86_runs;
 
-use repeated::Repeated;
 pub(crate) use walk::{Units, Walk};
 
 /// The number of elements that one word of a mask speaks of.
@@ -49,21 +50,35 @@ pub trait ForX86 {}
 #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
 impl<T> ForX86 for T {}
 
-/// Runs of elements with bits of their own: how many, their length, and how far apart the
-/// elements and the bits lie.
+/// Runs of elements with bits of their own: the first begins with the tensor and with bit `bit`; how
+/// many, their length, and how far apart the elements and the bits lie.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Runs {
+pub(crate) struct Runs<'b> {
+    bits: &'b [u64],
+    bit: usize,
     count: usize,
     len: usize,
     step: usize,
     bit_step: usize,
 }
 
-impl Runs {
+impl<'b> Runs<'b> {
+    /// A single one. Without bits nothing is dropped.
+    #[inline]
+    const fn one(bits: &'b [u64], bit: usize, len: usize) -> Self {
+        Self { bits, bit, count: 1, len, step: 0, bit_step: 0 }
+    }
+
+    /// Whether several runs follow one another and have the same bits.
+    #[inline]
+    const fn have_same_bits(&self) -> bool {
+        self.count > 1 && self.step == self.len && self.bit_step == 0
+    }
+
     /// The elements of each run, and its first bit.
     #[inline(always)]
-    fn each(self, bit: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
-        let Self { count, len, step, bit_step } = self;
+    fn each(self) -> impl Iterator<Item = (Range<usize>, usize)> {
+        let Self { bit, count, len, step, bit_step, .. } = self;
         (0..count).map(move |i| (i * step..i * step + len, bit + i * bit_step))
     }
 }
@@ -90,45 +105,28 @@ impl<S: Copy> Scales<'_, S> {
     }
 }
 
-/// Applies the bits from `bit` on to runs of elements, the first of which begins with the tensor.
+/// Applies runs: `y = dropped ? 0 : x * scale`.
 #[inline]
 pub(crate) fn apply<T: Element>(
     level: Level,
     tensor: &mut Tensor<'_, T>,
-    bits: &[u64],
-    bit: usize,
-    runs: Runs,
+    runs: Runs<'_>,
     scales: Scales<'_, T::Scale>,
 ) {
     match level {
-        Level::Scalar => scalar::apply(tensor, bits, bit, runs, scales),
-        Level::Simd(_) => simd::apply(tensor, bits, bit, runs, scales),
-        Level::X86(x86) => on_x86!(x86, x86::apply(x86, tensor, bits, bit, runs, scales)),
+        Level::Scalar => scalar::apply(tensor, runs, scales),
+        Level::Simd(_) => simd::apply(tensor, runs, scales),
+        Level::X86(x86) => on_x86!(x86, x86::apply(x86, tensor, runs, scales)),
     }
 }
 
-/// Applies the same bits to runs that follow one another, as channels that share a mask do. On maps
-/// of 7 x 7 vectors that begin anew with each run take four times as long.
-// Not inlined, or all runs would have its stack.
-#[inline(never)]
-fn apply_repeated<T: Element>(
-    level: Level,
-    tensor: &mut Tensor<'_, T>,
-    bits: &[u64],
-    bit: usize,
-    runs: Runs,
-    scales: Scales<'_, T::Scale>,
-) {
-    let scalar = matches!(level, Level::Scalar);
-    let (Some(repeated), Scales::One(_), false) = (Repeated::new(bits, bit, &runs), scales, scalar)
-    else {
-        return apply(level, tensor, bits, bit, runs, scales);
-    };
-    let all = &mut tensor.part(0..runs.count * runs.len);
-    repeated.for_each_part(all, |mut part, bits, bit| {
-        let runs = Runs { count: 1, len: part.len(), step: 0, bit_step: 0 };
-        apply(level, &mut part, bits, bit, runs, scales);
-    });
+/// Drops without scaling: `x = dropped ? value : x`, in place.
+#[inline]
+fn drop_only<T: Copy>(level: Level, tensor: &mut Tensor<'_, T>, runs: Runs<'_>, value: T) {
+    match level {
+        Level::Scalar | Level::Simd(_) => scalar::drop_only(tensor, runs, value),
+        Level::X86(x86) => on_x86!(x86, x86::drop_only(x86, tensor, runs, value)),
+    }
 }
 
 /// Turns bits of channels into bits of positions, see `channels_last.rs`.
@@ -219,7 +217,7 @@ impl<T: Copy> Tensor<'_, T> {
 
     /// Replaces an element by what a function makes of it.
     #[inline]
-    fn replace(&mut self, i: usize, make: impl FnOnce(T) -> T) {
+    pub(crate) fn replace(&mut self, i: usize, make: impl FnOnce(T) -> T) {
         match self {
             Tensor::InPlace(y) => {
                 if let Some(y) = y.get_mut(i) {
@@ -229,23 +227,6 @@ impl<T: Copy> Tensor<'_, T> {
             Tensor::To(x, y, _) => {
                 if let (Some(&x), Some(y)) = (x.get(i), y.get_mut(i)) {
                     y.write(make(x));
-                }
-            }
-        }
-    }
-
-    /// Writes an element.
-    #[inline]
-    pub(crate) fn write(&mut self, i: usize, value: T) {
-        match self {
-            Tensor::InPlace(y) => {
-                if let Some(y) = y.get_mut(i) {
-                    *y = value;
-                }
-            }
-            Tensor::To(_, y, _) => {
-                if let Some(y) = y.get_mut(i) {
-                    y.write(value);
                 }
             }
         }

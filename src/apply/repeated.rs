@@ -1,9 +1,12 @@
-//! Runs of elements that share their bits, as channels that share a mask do: the bits are written
-//! out some times over, so that vectors need not begin anew with each run.
+//! Maps that follow one another. They are one run if their bits follow one another too. If they have the
+//! same bits or scales, as channels that share a mask do, those are written out some times over, so that
+//! vectors need not begin anew with each map.
 
-use super::{Runs, Tensor};
+use super::action::Action;
+use super::{BLOCK, Runs, Scales, Tensor, apply};
 use crate::Element;
 use crate::bits::{self, WORD_BITS};
+use crate::cpu::Level;
 
 /// The most words of repeated bits.
 const MOST: usize = 256;
@@ -12,15 +15,82 @@ const MOST: usize = 256;
 const LEAST: usize = 4096;
 const LONGEST: usize = 2048;
 
+/// The scales that are written out for maps that follow one another.
+const PERIOD: usize = 256;
+
+/// Applies maps, which are one run where they follow one another as their bits do.
+#[inline]
+pub(super) fn maps<T: Copy, A: Action<T>>(
+    action: A,
+    tensor: &mut Tensor<'_, T>,
+    runs: Runs<'_>,
+    scales: Scales<'_, A::Scale>,
+) {
+    let Runs { bits, bit, count, len, step, bit_step } = runs;
+    match scales {
+        Scales::One(_) if step == len && bit_step == len => {
+            action.runs(tensor, Runs::one(bits, bit, count * len), scales);
+        }
+        Scales::Each(each) if step == len && bit_step == len && len <= PERIOD / 2 => {
+            small_maps(action, tensor, runs, each);
+        }
+        _ => action.runs(tensor, runs, scales),
+    }
+}
+
+/// Applies small maps that follow one another as their bits do, each with the same scales, by position.
+/// The scales are written out for some maps, so that vectors need not begin anew with each.
+// Not inlined, or all passes would have its stack.
+#[inline(never)]
+fn small_maps<T: Copy, A: Action<T>>(
+    action: A,
+    tensor: &mut Tensor<'_, T>,
+    Runs { bits, bit, count, len, .. }: Runs<'_>,
+    each: &[[A::Scale; BLOCK]],
+) {
+    let each = each.as_flattened().get(..len).unwrap_or_default();
+    let mut repeated = [[A::ONE; BLOCK]; PERIOD / BLOCK];
+    for (place, &scale) in repeated.as_flattened_mut().iter_mut().zip(each.iter().cycle()) {
+        *place = scale;
+    }
+    let maps = PERIOD / len.max(1);
+    for first in (0..count).step_by(maps.max(1)) {
+        let (start, end) = (first * len, count.min(first + maps) * len);
+        let runs = Runs::one(bits, bit + start, end - start);
+        action.runs(&mut tensor.part(start..end), runs, Scales::Each(&repeated));
+    }
+}
+
+/// Applies the same bits to runs that follow one another, as channels that share a mask do. On maps
+/// of 7 x 7 vectors that begin anew with each run take four times as long.
+// Not inlined, or all runs would have its stack.
+#[inline(never)]
+pub(super) fn apply_repeated<T: Element>(
+    level: Level,
+    tensor: &mut Tensor<'_, T>,
+    runs: Runs<'_>,
+    scales: Scales<'_, T::Scale>,
+) {
+    let scalar = matches!(level, Level::Scalar);
+    let (Some(repeated), Scales::One(_), false) = (Repeated::new(&runs), scales, scalar) else {
+        return apply(level, tensor, runs, scales);
+    };
+    let all = &mut tensor.part(0..runs.count * runs.len);
+    repeated.for_each_part(all, |mut part, bits, bit| {
+        let runs = Runs::one(bits, bit, part.len());
+        apply(level, &mut part, runs, scales);
+    });
+}
+
 /// The bits of some runs that follow one another, in whole words, and then the first word again.
-pub(super) struct Repeated {
+struct Repeated {
     words: [u64; MOST + 1],
     len: usize,
 }
 
 impl Repeated {
     /// `None` where it does not pay: few elements, or long runs.
-    pub(super) fn new(bits: &[u64], bit: usize, runs: &Runs) -> Option<Self> {
+    fn new(runs: &Runs<'_>) -> Option<Self> {
         // So many runs end at a whole word.
         let period = runs.len >> runs.len.trailing_zeros().min(WORD_BITS.trailing_zeros());
         let len = runs.count.saturating_mul(runs.len);
@@ -35,7 +105,7 @@ impl Repeated {
             let mut done = 0;
             while done < WORD_BITS {
                 let left = runs.len - at;
-                *word |= (bits::load(bits, bit + at) & bits::low(left)) << done;
+                *word |= (bits::load(runs.bits, runs.bit + at) & bits::low(left)) << done;
                 let step = left.min(WORD_BITS - done);
                 done += step;
                 at = if step == left { 0 } else { at + step };
@@ -51,7 +121,7 @@ impl Repeated {
     }
 
     /// Visits the tensor in parts, each with its bits, all but the first beginning at a cache line.
-    pub(super) fn for_each_part<T: Element>(
+    fn for_each_part<T: Element>(
         &self,
         tensor: &mut Tensor<'_, T>,
         mut visit: impl FnMut(Tensor<'_, T>, &[u64], usize),

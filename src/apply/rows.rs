@@ -3,7 +3,8 @@
 use core::ops::Range;
 
 use super::action::Action;
-use super::channels_last::{BLOCKS, CHANNELS, apply_channels_last};
+use super::channels_last::{Across, BLOCKS, CHANNELS, apply_channels_last};
+use super::repeated::maps;
 use super::{BLOCK, Runs, Scales, Tensor, Walk};
 use crate::bits;
 use crate::plan::geometry::Geometry;
@@ -37,11 +38,12 @@ impl Walk<'_> {
     ) {
         for mask_plane in planes {
             self.rows.for_each_slice(self.tile.positions(), |start, count, len| {
-                let runs = Runs { count, len, step: self.rows.row.unsigned_abs(), bit_step: len };
-                let bit = self.tile.bit(mask_plane, start);
+                let (bits, bit) = (self.tile.bits, self.tile.bit(mask_plane, start));
+                let step = self.rows.row.unsigned_abs();
+                let runs = Runs { bits, bit, count, len, step, bit_step: len };
                 self.geometry.for_each_map(mask_plane, |sample, channel| {
                     let tensor = &mut tensor.from(self.rows.element(sample, channel, start));
-                    action.runs(self.level, tensor, self.tile.bits, bit, runs, scales);
+                    action.runs(tensor, runs, scales);
                 });
             });
         }
@@ -88,9 +90,10 @@ impl Walk<'_> {
                 if self.rows.step == 1 && self.rows.channel > 0 && !has_zero::<T, A>(scales) {
                     let start = self.rows.element(sample, run.start, row.start);
                     let (len, step) = (row.len(), self.rows.channel.unsigned_abs());
-                    let runs = Runs { count: run.len(), len, step, bit_step };
+                    let (bits, count) = (self.tile.bits, run.len());
+                    let runs = Runs { bits, bit, count, len, step, bit_step };
                     let tensor = &mut tensor.from(start);
-                    action.maps(self.level, tensor, self.tile.bits, bit, runs, scales);
+                    maps(action, tensor, runs, scales);
                     continue;
                 }
                 for (i, channel) in run.clone().enumerate() {
@@ -114,9 +117,9 @@ impl Walk<'_> {
     ) {
         let (channels, step) = (self.geometry.channels, self.rows.step.unsigned_abs());
         if step == channels && channels < BLOCK {
-            let (scales, of_positions) = match scales {
-                Scales::Each(scales) => (Scales::One(A::ONE), Some(scales)),
-                scales => (scales, None),
+            let across = match scales {
+                Scales::Each(scales) => Across::Positions(scales),
+                scales => Across::One(scales.of(0).unwrap_or(A::ONE)),
             };
             // All channels have the same bits.
             return apply_channels_last(
@@ -127,8 +130,7 @@ impl Walk<'_> {
                 (positions, step),
                 self.tile.bits,
                 (bit, 0),
-                scales,
-                of_positions,
+                across,
             );
         }
         let mut at = 0;
@@ -144,7 +146,8 @@ impl Walk<'_> {
             let start = start + at * step;
             match scales.of(at) {
                 Some(scale) if !dropped && !A::is_zero(scale) => {
-                    action.keep(self.level, &mut tensor.part(start..start + len), scale);
+                    let runs = Runs::one(&[], 0, len);
+                    action.runs(&mut tensor.part(start..start + len), runs, Scales::One(scale));
                 }
                 _ => tensor.fill(start, (len, 1), action.dropped()),
             }
@@ -172,7 +175,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The same for channels that lie side by side, each with a mask of its own.
+    /// Applies a part of a row to channels that lie side by side, each with a mask of its own.
     // Not inlined, or all passes would have its stack.
     #[inline(never)]
     fn row_of_channels<T: Copy, A: Action<T>>(
@@ -191,20 +194,20 @@ impl Walk<'_> {
             let run = next..planes.end.min(next - channel + channels).min(next + CHANNELS);
             next = run.end;
             let mut by_channel = [[A::ONE; BLOCK]; BLOCKS];
-            let (scales, positions) = match scales {
-                Scales::Each(scales) => (Scales::One(A::ONE), Some(scales)),
+            let across = match scales {
+                Scales::One(scale) => Across::One(scale),
+                Scales::Each(scales) => Across::Positions(scales),
                 // Channels of one sample: one group.
                 Scales::Counted(_) if group_planes >= channels => {
-                    (Scales::One(self.scale_of_plane::<T, A>(run.start)), None)
+                    Across::One(self.scale_of_plane::<T, A>(run.start))
                 }
                 Scales::Counted(_) => {
                     for (scale, plane) in by_channel.as_flattened_mut().iter_mut().zip(run.clone())
                     {
                         *scale = self.scale_of_plane::<T, A>(plane);
                     }
-                    (Scales::Each(&by_channel), None)
+                    Across::Channels(&by_channel)
                 }
-                scales => (scales, None),
             };
             for sample in self.geometry.samples_of(mask_sample) {
                 apply_channels_last(
@@ -215,8 +218,7 @@ impl Walk<'_> {
                     (row.len(), self.rows.step.unsigned_abs()),
                     self.tile.bits,
                     (self.tile.bit(run.start, row.start), self.tile.stride),
-                    scales,
-                    positions,
+                    across,
                 );
             }
         }

@@ -14,15 +14,13 @@ const LANES: usize = 8;
 #[inline]
 pub(super) fn apply<T: Element>(
     tensor: &mut Tensor<'_, T>,
-    bits: &[u64],
-    bit: usize,
-    runs: Runs,
+    runs: Runs<'_>,
     scales: Scales<'_, T::Scale>,
 ) {
-    for_each_run(Level::Scalar, tensor, bits, bit, runs, scales, |mut tensor, bit, scale| {
+    for_each_run(Level::Scalar, tensor, runs, scales, |mut tensor, bit, scale| {
         for start in (0..tensor.len()).step_by(BLOCK) {
             let end = tensor.len().min(start + BLOCK);
-            let word = bits::load(bits, bit + start);
+            let word = bits::load(runs.bits, bit + start);
             apply_block(tensor.part(start..end), word, |_| scale);
         }
     });
@@ -34,20 +32,18 @@ pub(super) fn apply<T: Element>(
 pub(super) fn for_each_run<T: Element>(
     level: Level,
     tensor: &mut Tensor<'_, T>,
-    bits: &[u64],
-    bit: usize,
-    runs: Runs,
+    runs: Runs<'_>,
     scales: Scales<'_, T::Scale>,
     mut visit: impl FnMut(Tensor<'_, T>, usize, T::Scale),
 ) {
-    for (run, bit) in runs.each(bit) {
+    for (run, bit) in runs.each() {
         let mut run = tensor.part(run);
         match scales {
             Scales::One(scale) => visit(run, bit, scale),
             Scales::Each(scales) => {
                 for (i, scales) in scales.iter().enumerate() {
                     let end = run.len().min((i + 1) * BLOCK);
-                    let word = bits::load(bits, bit + i * BLOCK);
+                    let word = bits::load(runs.bits, bit + i * BLOCK);
                     let block = run.part(i * BLOCK..end);
                     // A remainder, so that there is no branch in the way of vectors.
                     apply_block(block, word, |i| scales[i % BLOCK]);
@@ -56,7 +52,7 @@ pub(super) fn for_each_run<T: Element>(
             Scales::Counted(len) => {
                 for start in (0..runs.len).step_by(len.max(1)) {
                     let group = bit + start..bit + start + len;
-                    let dropped = count(level, bits, group.clone());
+                    let dropped = count(level, runs.bits, group.clone());
                     let scale = count_scale(DropCount { dropped, total: len as u64 });
                     visit(run.part(start..start + len), group.start, scale);
                 }
@@ -96,4 +92,38 @@ fn lanes<'t, T: Element, const N: usize>(
         *at += N;
         x
     })
+}
+
+/// See [`drop_only`](super::drop_only). Inlined, so that it can be compiled for more instructions.
+#[inline(always)]
+pub(super) fn drop_only<T: Copy>(tensor: &mut Tensor<'_, T>, runs: Runs<'_>, value: T) {
+    for (run, mut bit) in runs.each() {
+        let Tensor::InPlace(x) = tensor.part(run) else { return };
+        let (blocks, rest) = x.as_chunks_mut::<BLOCK>();
+        for block in blocks {
+            let mut word = bits::load(runs.bits, bit);
+            bit += BLOCK;
+            let (groups, _) = block.as_chunks_mut::<LANES>();
+            // Blocks drop neighbours, so most groups of eight lose nothing and are skipped.
+            while word != 0 {
+                let group = word.trailing_zeros() as usize / LANES;
+                let Some(x) = groups.get_mut(group) else { break };
+                *x = select(*x, (word >> (group * LANES)) as u32, value);
+                word &= !(0xff << (group * LANES));
+            }
+        }
+        let word = bits::load(runs.bits, bit);
+        for (i, x) in rest.iter_mut().enumerate() {
+            [*x] = select([*x], (word >> i) as u32, value);
+        }
+    }
+}
+
+/// The value where the bits are set, without a branch on each: compilers make vectors of it.
+#[inline(always)]
+fn select<T: Copy, const N: usize>(mut x: [T; N], bits: u32, value: T) -> [T; N] {
+    for (i, x) in x.iter_mut().enumerate() {
+        *x = if bits & (1 << i) != 0 { value } else { *x };
+    }
+    x
 }

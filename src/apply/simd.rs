@@ -12,25 +12,21 @@ use crate::{Element, bits};
 /// See [`apply`](super::apply).
 pub(super) fn apply<T: Element>(
     tensor: &mut Tensor<'_, T>,
-    bits: &[u64],
-    bit: usize,
-    runs: Runs,
+    runs: Runs<'_>,
     scales: Scales<'_, T::Scale>,
 ) {
     for_each_run(
         Level::of(Some(crate::Backend::Simd)),
         tensor,
-        bits,
-        bit,
         runs,
         scales,
         |tensor, bit, scale| {
             let mut at = bit;
             let rest = T::apply_blocks(tensor, scale, || {
                 at += BLOCK;
-                bits::load(bits, at - BLOCK)
+                bits::load(runs.bits, at - BLOCK)
             });
-            apply_block(rest, bits::load(bits, at), |_| scale);
+            apply_block(rest, bits::load(runs.bits, at), |_| scale);
         },
     );
 }

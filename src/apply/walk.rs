@@ -3,9 +3,9 @@
 
 use core::ops::Range;
 
-use super::action::{Action, Apply, Drop};
+use super::action::{Action, Apply, DropOnly};
 use super::channels_last::BLOCKS;
-use super::{BLOCK, Runs, Scales, Tensor, apply};
+use super::{BLOCK, Runs, Scales, Tensor, apply, drop_only};
 use crate::bits;
 use crate::count::count;
 use crate::cpu::Level;
@@ -75,18 +75,18 @@ impl Walk<'_> {
         };
         if self.is_line() {
             let units = self.tile.units(self.geometry.plane);
-            let runs = Runs { count: 1, len: units.len(), step: 0, bit_step: 0 };
-            return apply(self.level, &mut tensor.part(units), self.tile.bits, 0, runs, scales);
+            let runs = Runs::one(self.tile.bits, 0, units.len());
+            return apply(self.level, &mut tensor.part(units), runs, scales);
         }
         match scales {
             Scales::Counted(_) if !self.channels_adjacent() => {
                 for start in planes.step_by(group.max(1)) {
                     let group = start..start + group;
                     let scale = count_scale(self.count_group(group.clone()));
-                    self.rows(Apply, tensor, group, Scales::One(scale));
+                    self.rows(Apply(self.level), tensor, group, Scales::One(scale));
                 }
             }
-            scales => self.rows(Apply, tensor, planes, scales),
+            scales => self.rows(Apply(self.level), tensor, planes, scales),
         }
     }
 
@@ -103,16 +103,15 @@ impl Walk<'_> {
                     self.sampler.position_scales(start, scales.get_mut(..len).unwrap_or_default());
                 }
                 let scales = scales.get(..row.len().div_ceil(BLOCK)).unwrap_or_default();
-                self.row(Apply, tensor, planes.clone(), row, Scales::Each(scales));
+                self.row(Apply(self.level), tensor, planes.clone(), row, Scales::Each(scales));
             });
         });
     }
 
     /// Visits some planes at a time, whose rows are then visited one after the other.
     pub(super) fn for_each_part(&self, planes: Range<usize>, mut visit: impl FnMut(Range<usize>)) {
-        let together =
-            if self.channels_adjacent() { self.geometry.mask_channels.max(1) } else { 1 };
-        let most = (PART / self.geometry.plane.max(1)).max(1).next_multiple_of(together);
+        let together = self.geometry.planes_together(self.rows);
+        let most = (PART / self.geometry.plane.max(1)).max(1).next_multiple_of(together.max(1));
         for start in planes.clone().step_by(most.max(1)) {
             visit(start..planes.end.min(start + most));
         }
@@ -148,11 +147,11 @@ impl Walk<'_> {
     pub(crate) fn drop_only<T: Copy>(&self, tensor: &mut Tensor<'_, T>, value: T) {
         if self.is_line() {
             let units = self.tile.units(self.geometry.plane);
-            let runs = Runs { count: 1, len: units.len(), step: 0, bit_step: 0 };
-            let tensor = &mut tensor.part(units);
-            return Drop(value).runs(self.level, tensor, self.tile.bits, 0, runs, Scales::One(()));
+            let runs = Runs::one(self.tile.bits, 0, units.len());
+            return drop_only(self.level, &mut tensor.part(units), runs, value);
         }
-        self.rows(Drop(value), tensor, self.tile.planes(), Scales::One(()));
+        let action = DropOnly(self.level, value);
+        self.rows(action, tensor, self.tile.planes(), Scales::One(()));
     }
 
     /// Writes a value to blocks of a tensor that is one line: those that begin so far from unit `first`.

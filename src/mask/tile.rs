@@ -1,4 +1,4 @@
-//! Masks in tiles of whole planes: in the caller's buffer, or in a chunk on the stack.
+//! Masks in tiles: in the caller's buffer, or in a chunk on the stack.
 
 use core::ops::Range;
 
@@ -20,7 +20,8 @@ pub(super) const LARGE_CHUNK: usize = 4096;
 /// The elements of a cache line.
 const LINE: usize = 16;
 
-/// For those who do not want to see the blocks. A function, so that there is one copy of what takes it.
+/// A visitor of blocks that ignores them. It is a named function, so that generic callers are
+/// instantiated once.
 pub(crate) fn ignore(_: usize, _: &[u32]) {}
 
 /// The mask of some planes at some positions of the map, at hand.
@@ -100,20 +101,20 @@ impl Source<'_> {
         dropped
     }
 
-    /// The planes of which tiles have a multiple, where so many planes have no mask buffer; `None` where
-    /// tiles are bands of planes. See [`for_each_tile`](Self::for_each_tile).
-    pub(crate) fn tile_step(&self, planes: usize, group: usize, together: usize) -> Option<usize> {
-        let words = if self.is_large(planes) { LARGE_CHUNK } else { CHUNK };
+    /// The number of planes of which tiles have a multiple, in a chunk of so many words; `None` if tiles
+    /// are bands. See [`for_each_tile`](Self::for_each_tile).
+    fn tile_step(&self, words: usize, group: usize, together: usize) -> Option<usize> {
         let fit = words * WORD_BITS / self.plane_bits().max(1);
-        // So many neighbouring elements are whole cache lines.
+        // The elements of so many channels are whole cache lines.
         let lines = [4 * LINE, LINE].into_iter().filter(|&lines| lines < together);
         let steps = [group.next_multiple_of(together.max(1)), together].into_iter().chain(lines);
         steps.into_iter().find(|&step| step <= fit)
     }
 
-    /// Whether tiles of so many planes have whole groups.
+    /// Whether the tiles of so many planes have whole groups.
     pub(crate) fn has_groups(&self, planes: usize, group: usize, together: usize) -> bool {
-        self.tile_step(planes, group, together).is_some_and(|step| step.is_multiple_of(group))
+        let words = if self.is_large(planes) { LARGE_CHUNK } else { CHUNK };
+        self.tile_step(words, group, together).is_some_and(|step| step.is_multiple_of(group))
     }
 
     /// Whether tiles are to be large: where there are lanes, if each has enough segments for them.
@@ -145,12 +146,8 @@ impl Source<'_> {
         let fill = |tile: Range<usize>, words: &mut [u64]| {
             self.fill_planes(&mut walker, tile, words, &mut visit_blocks)
         };
-        let (chunk, step) = (&mut [0; CHUNK], self.tile_step(planes.len(), group, together));
-        let Some(step) = step else {
-            return self.for_each_band(planes, together, chunk, visit);
-        };
-        let fit = CHUNK * WORD_BITS / self.plane_bits().max(1);
-        self.for_each_tile_of(chunk, planes, fit - fit % step.max(1), fill, visit)
+        let chunk = &mut [0; CHUNK];
+        self.for_each_tile_in(chunk, planes, (group, together), usize::MAX, fill, visit)
     }
 
     /// Counts the dropped units of a run of planes without a buffer.
@@ -158,8 +155,8 @@ impl Source<'_> {
         self.for_each_tile(planes, (1, 1), ignore, |_| ())
     }
 
-    /// A tile has the segments that are drawn side by side, unless a step has more. Not inlined, or
-    /// small tiles would have its stack.
+    /// The same in tiles of the segments that are drawn side by side. Not inlined, or small tiles would
+    /// have its stack.
     #[inline(never)]
     fn for_each_large_tile(
         &self,
@@ -173,26 +170,26 @@ impl Source<'_> {
             let visit = |unit: usize, units: &[u32]| visit_blocks(first + unit, units);
             self.skip(tile.start).fill(tile.len(), words, visit)
         };
-        let (chunk, step) = (&mut [0; LARGE_CHUNK], self.tile_step(planes.len(), group, together));
-        let Some(step) = step else {
-            return self.for_each_band(planes, together, chunk, visit);
-        };
-        let fit = LARGE_CHUNK * WORD_BITS / self.plane_bits().max(1);
-        let most = batch_planes(&self.sampler.blocks).min(fit);
-        let most = most - most % step.max(1);
-        self.for_each_tile_of(chunk, planes, most.max(step), fill, visit)
+        let (chunk, most) = (&mut [0; LARGE_CHUNK], batch_planes(&self.sampler.blocks));
+        self.for_each_tile_in(chunk, planes, (group, together), most, fill, visit)
     }
 
-    /// Tiles of so many planes.
+    /// The same in this chunk, of at most so many planes unless a step has more.
     #[inline]
-    fn for_each_tile_of(
+    fn for_each_tile_in(
         &self,
         chunk: &mut [u64],
         planes: Range<usize>,
-        tile: usize,
+        (group, together): (usize, usize),
+        most: usize,
         mut fill: impl FnMut(Range<usize>, &mut [u64]) -> u64,
         mut visit: impl FnMut(&Tile<'_>),
     ) -> u64 {
+        let Some(step) = self.tile_step(chunk.len(), group, together) else {
+            return self.for_each_band(planes, together, chunk, visit);
+        };
+        let most = most.min(chunk.len() * WORD_BITS / self.plane_bits().max(1));
+        let tile = (most - most % step.max(1)).max(step);
         let plane_bits = self.plane_bits();
         let mut dropped = 0;
         for plane in planes.clone().step_by(tile.max(1)) {

@@ -103,6 +103,15 @@ impl Geometry {
         }
     }
 
+    /// How many planes of the mask are best worked on together: those of channels that lie side by side.
+    pub(crate) const fn planes_together(&self, rows: &Rows) -> usize {
+        if !rows.line && rows.channels_adjacent(self.channels) && self.mask_channels > 0 {
+            self.mask_channels
+        } else {
+            1
+        }
+    }
+
     /// Visits the maps of the tensor, sample and channel, that use a map of the mask.
     #[inline]
     pub(crate) fn for_each_map(&self, mask_plane: usize, mut visit: impl FnMut(usize, usize)) {

@@ -348,7 +348,7 @@ impl Pass<'_> {
             let unit = first.wrapping_add(run.index as u64);
             noise.for_each(unit, run.len, |i, deviate| {
                 let element = run.element.wrapping_add_signed(i as isize * run.step);
-                tensor.write(element, T::from_deviate(deviate));
+                tensor.replace(element, |_| T::from_deviate(deviate));
             });
         });
     }
@@ -434,13 +434,7 @@ impl Pass<'_> {
         total
     }
 
-    /// How many planes are best worked on together: channels that lie side by side.
     pub(super) fn planes_together(&self) -> usize {
-        let rows = self.rows();
-        if !rows.line && rows.channels_adjacent(self.geometry.channels) {
-            self.geometry.mask_channels.max(1)
-        } else {
-            1
-        }
+        self.geometry.planes_together(self.rows())
     }
 }

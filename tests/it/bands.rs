@@ -1,9 +1,13 @@
-//! Channels that lie side by side and whose masks do not fit in a tile: passes without a buffer draw bands
+//! Channels that lie side by side. If their masks do not fit in a tile, passes without a buffer draw bands
 //! of some positions, and must give what passes with a mask give.
 
 use dropblock::{
-    Backend, BlockSize, Drawn, DropBlock, Error, Fill, Key, Plan, Region, Scale, Shape, Sharing,
+    Backend, BlockSize, Drawn, DropBlock, Error, Fill, Gamma, Key, Plan, Region, Scale, Shape,
+    Sharing,
 };
+
+use crate::case::Case;
+use crate::suite;
 
 /// Samples, depth, height, width and channels. Tiles of AVX2 and AVX-512 hold 16 planes of up to 16384
 /// units, those of other backends of up to 1024.
@@ -66,6 +70,29 @@ fn bands_equal_whole_masks() -> Result<(), Error> {
             }
             let noise = DropBlock::new(3, 0.1)?.with_fill(Fill::Noise).with_backend(backend)?;
             check(&noise.plan(shape)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a block almost always covers the middle of a row, its scale is 0 beside others that are not. Few
+/// channels are then not applied as one run.
+#[test]
+fn scales_of_zero_beside_others_equal_the_reference() -> Result<(), Error> {
+    for backend in Backend::available() {
+        for channels in [1, 3, 8, 9, 40, 70] {
+            for &sharing in Sharing::ALL {
+                let layer = DropBlock::new(1, 0.1)?
+                    .with_block_size(BlockSize::hw(1, 35))?
+                    .with_gamma(Gamma::Raw(0.72))?
+                    .with_region(Region::Full)
+                    .with_scale(Scale::PerPosition)
+                    .with_sharing(sharing);
+                let plan = layer.plan(Shape::nhwc(2, 20, 66, channels))?;
+                let scale = |position| plan.position_scale::<f32>(position);
+                assert!(scale(0)? > 0.0 && scale(33)? == 0.0);
+                suite::check(backend, &Case::new(layer, *plan.shape(), Key::new(3)));
+            }
         }
     }
     Ok(())

@@ -1,0 +1,371 @@
+//! The loops of `x86.rs`, for any vector: runs of elements, blocks of 64, and what is left over.
+
+#![allow(unsafe_code, reason = "vector instructions, loads and stores through pointers")]
+#![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
+
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm_sfence};
+use core::ops::Range;
+
+use super::x86::Vector;
+use super::{BLOCK, Runs, Stores, Tensor};
+use crate::bits;
+use crate::plan::scale::count_scale;
+use crate::{DropCount, Element};
+
+/// The least number of elements that repays aligning stores.
+const LONG: usize = 1024;
+
+/// The bytes of a tensor that may lie in the first cache.
+pub(super) const FIRST_CACHE: usize = 1 << 15;
+
+/// The least number of elements that repays streams and the fence after them.
+const STREAM: usize = 8192;
+
+/// Runs of groups of `len` elements, each with the scale of its own count.
+///
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+pub(super) unsafe fn counted<V: Vector>(
+    tensor: &mut Tensor<'_, V::Element>,
+    runs: Runs<'_>,
+    len: usize,
+) {
+    for (run, bit) in runs.each() {
+        for start in (0..run.len()).step_by(len.max(1)) {
+            let mut dropped = 0;
+            for at in (start..start + len).step_by(BLOCK) {
+                let word = bits::load(runs.bits, bit + at) & bits::low(start + len - at);
+                dropped += u64::from(word.count_ones());
+            }
+            let scale = count_scale(DropCount { dropped, total: len as u64 });
+            let mut group = tensor.part(run.start + start..run.start + start + len);
+            // SAFETY: the instructions are there.
+            unsafe {
+                let scales = One::<V>(V::splat(scale));
+                all_runs(&mut group, Runs::one(runs.bits, bit + start, len), scales);
+            }
+        }
+    }
+}
+
+type ScaleOf<V> = <<V as Vector>::Element as Element>::Scale;
+
+/// Where the scales of a vector come from. Closures would not do: what is not inlined loses the
+/// instructions.
+pub(super) trait VectorScales<V: Vector>: Copy {
+    /// Whether a vector may begin anywhere.
+    const ANYWHERE: bool;
+
+    /// # Safety
+    ///
+    /// The elements from `start` on have scales; the level's instructions are there.
+    unsafe fn at(self, start: usize) -> V::Scales;
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct One<V: Vector>(pub(super) V::Scales);
+
+impl<V: Vector> VectorScales<V> for One<V> {
+    const ANYWHERE: bool = true;
+
+    #[inline(always)]
+    unsafe fn at(self, _: usize) -> V::Scales {
+        self.0
+    }
+}
+
+/// Whole blocks, and so whole vectors.
+#[derive(Clone, Copy)]
+pub(super) struct Each<S>(pub(super) *const S);
+
+impl<V: Vector> VectorScales<V> for Each<ScaleOf<V>> {
+    const ANYWHERE: bool = false;
+
+    #[inline(always)]
+    unsafe fn at(self, start: usize) -> V::Scales {
+        // SAFETY: the caller's.
+        unsafe { V::scales(self.0.add(start)) }
+    }
+}
+
+/// `y = bit ? 0 : x * scale` for runs of elements; for none if one leaves the tensor.
+///
+/// # Safety
+///
+/// There are scales for all. The level's instructions are there.
+#[inline(always)]
+pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
+    tensor: &mut Tensor<'_, V::Element>,
+    runs: Runs<'_>,
+    scales: S,
+) {
+    let bits = runs.bits;
+    let fetch = V::MASKS_LOADS && tensor.len() * size_of::<V::Element>() > FIRST_CACHE;
+    let (x, y, len, stores) = match tensor {
+        Tensor::InPlace(y) => (y.as_ptr(), y.as_mut_ptr(), y.len(), Stores::Cached),
+        Tensor::To(x, y, stores) => {
+            (x.as_ptr(), y.as_mut_ptr().cast(), y.len().min(x.len()), *stores)
+        }
+    };
+    let Some(last) = runs.count.checked_sub(1) else { return };
+    let end = last.checked_mul(runs.step).and_then(|last| last.checked_add(runs.len));
+    if end.is_none_or(|end| end > len) {
+        return;
+    }
+    for i in 0..runs.count {
+        let (len, bit) = (runs.len, runs.bit + i * runs.bit_step);
+        // From here on `x` and `y` are valid for `len` elements, and equal or apart.
+        // SAFETY: the last run ends inside the tensor.
+        let (x, y) = unsafe { (x.add(i * runs.step), y.add(i * runs.step)) };
+        if len < BLOCK {
+            // SAFETY: the caller's.
+            unsafe { short_run::<V, S>(x, y, len, bits::load(bits, bit), scales) };
+            continue;
+        }
+        let mut start = 0;
+        if S::ANYWHERE && len >= LONG {
+            // Stores that cross no cache line. Halves may lie so that this cannot be; no matter.
+            start = y.align_offset(V::LANES * size_of::<V::Element>()) % V::LANES;
+            if start != 0 {
+                // SAFETY: fewer than `LANES` of at least `LONG`; the instructions are there.
+                unsafe {
+                    let word = V::word(bits::load(bits, bit));
+                    V::select_part(x, start, word, 0, scales.at(0)).store_part(y, start);
+                }
+            }
+        }
+        // A last vector that overlaps the one before it, made before that one is written.
+        let last =
+            if V::OVERLAPS && len >= start + V::LANES && !(len - start).is_multiple_of(V::LANES) {
+                let last = len - V::LANES;
+                // SAFETY: `LANES` elements are left; the instructions are there.
+                Some(unsafe {
+                    let word = V::word(bits::load(bits, bit + last));
+                    V::select(x.add(last), word, 0, scales.at(last))
+                })
+            } else {
+                None
+            };
+        let mut words = Words::new(bits, bit + start);
+        let whole = start..start + (len - start) / BLOCK * BLOCK;
+        start = whole.end;
+        let is_aligned = y.wrapping_add(whole.start).align_offset(size_of::<V>()) == 0;
+        // SAFETY: blocks are whole, and where they are streamed aligned; the instructions are there.
+        unsafe {
+            if stores == Stores::Streamed && whole.len() >= STREAM && is_aligned {
+                whole_blocks::<V, S, true>(x, y, whole, &mut words, scales, [true, false]);
+                _mm_sfence();
+            } else {
+                let fetch = [fetch, fetch && !core::ptr::eq(x, y)];
+                whole_blocks::<V, S, false>(x, y, whole, &mut words, scales, fetch);
+            }
+        }
+        if start == len {
+            continue;
+        }
+        // SAFETY: the instructions are there.
+        let word = unsafe { V::word(words.next_word()) };
+        let mut i = 0;
+        while start + V::LANES <= len {
+            // SAFETY: `LANES` elements are left; the instructions are there.
+            unsafe {
+                V::select(x.add(start), word, i, scales.at(start)).store(y.add(start));
+            }
+            (start, i) = (start + V::LANES, i + 1);
+        }
+        if let Some(last) = last {
+            // SAFETY: there are `LANES` elements.
+            unsafe { last.store(y.add(len - V::LANES)) };
+        } else if start < len {
+            // SAFETY: fewer than `LANES` are left; the instructions are there.
+            unsafe {
+                V::select_part(x.add(start), len - start, word, i, scales.at(start))
+                    .store_part(y.add(start), len - start);
+            }
+        }
+    }
+}
+
+/// Fewer elements than a block has: vectors, and where they may overlap a last one at the end, made
+/// before the one before it is written.
+///
+/// # Safety
+///
+/// `x` and `y` are valid for `len` elements, and equal or apart; there are scales for all. The level's
+/// instructions are there.
+#[inline(always)]
+unsafe fn short_run<V: Vector, S: VectorScales<V>>(
+    x: *const V::Element,
+    y: *mut V::Element,
+    len: usize,
+    word: u64,
+    scales: S,
+) {
+    // SAFETY: `start` and `last` leave `LANES` elements, but where a part is read and written; the
+    // instructions are there.
+    unsafe {
+        let of_all = V::word(word);
+        let overlap = match len.checked_sub(V::LANES) {
+            Some(last) if V::OVERLAPS => {
+                Some((V::select(x.add(last), V::word(word >> last), 0, scales.at(last)), last))
+            }
+            _ => None,
+        };
+        let (mut start, mut i) = (0, 0);
+        while start + V::LANES <= len {
+            V::select(x.add(start), of_all, i, scales.at(start)).store(y.add(start));
+            (start, i) = (start + V::LANES, i + 1);
+        }
+        if let Some((vector, last)) = overlap {
+            vector.store(y.add(last));
+        } else if start < len {
+            V::select_part(x.add(start), len - start, of_all, i, scales.at(start))
+                .store_part(y.add(start), len - start);
+        }
+    }
+}
+
+/// The blocks in the range, with or without streams. `fetch` asks for what will be read soon, and for
+/// what will be written.
+///
+/// # Safety
+///
+/// `x` and `y` are valid for the range, which has whole blocks, and equal or apart; there are scales
+/// for all. For streams `y` is aligned to a vector at the range's start, and a fence follows. The
+/// level's instructions are there.
+#[inline(always)]
+unsafe fn whole_blocks<V: Vector, S: VectorScales<V>, const STREAM: bool>(
+    x: *const V::Element,
+    y: *mut V::Element,
+    range: Range<usize>,
+    words: &mut Words<'_>,
+    scales: S,
+    fetch: [bool; 2],
+) {
+    #[cfg(all(test, not(miri)))]
+    crate::hops::note();
+    let [reads, writes] = fetch;
+    let mut start = range.start;
+    while start < range.end {
+        // SAFETY: the instructions are there.
+        unsafe {
+            if reads {
+                fetch_block(x.wrapping_add(start));
+            }
+            if writes {
+                fetch_block(y.wrapping_add(start));
+            }
+        }
+        // SAFETY: a block is left, whole vectors; the rest is the caller's.
+        unsafe {
+            let word = V::word(words.next_word());
+            for i in 0..BLOCK / V::LANES {
+                let start = start + i * V::LANES;
+                let vector = V::select(x.add(start), word, i, scales.at(start));
+                if STREAM {
+                    vector.stream(y.add(start));
+                } else {
+                    vector.store(y.add(start));
+                }
+            }
+        }
+        start += BLOCK;
+    }
+}
+
+/// Asks for the block that comes some time after this one.
+///
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+unsafe fn fetch_block<T>(block: *const T) {
+    const LINE: usize = 64;
+    /// How far ahead, in bytes.
+    const AHEAD: usize = 2048;
+    let mut at = 0;
+    while at < BLOCK * size_of::<T>() {
+        // SAFETY: any address may be fetched; the instructions are there.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(block.cast::<i8>().wrapping_add(AHEAD + at)) };
+        at += LINE;
+    }
+}
+
+/// The words from any bit on, one after another; bits past the slice are 0.
+#[derive(Clone, Debug)]
+struct Words<'w> {
+    rest: core::slice::Iter<'w, u64>,
+    low: u64,
+    shift: usize,
+}
+
+impl<'w> Words<'w> {
+    #[inline]
+    fn new(words: &'w [u64], bit: usize) -> Self {
+        let mut rest = words.get(bit / BLOCK..).unwrap_or_default().iter();
+        let low = rest.next().copied().unwrap_or(0);
+        Self { rest, low, shift: bit % BLOCK }
+    }
+
+    #[inline]
+    fn next_word(&mut self) -> u64 {
+        let high = self.rest.next().copied().unwrap_or(0);
+        let word = self.low >> self.shift | high << 1 << (BLOCK - 1 - self.shift);
+        self.low = high;
+        word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate alloc;
+
+    use alloc::vec;
+
+    use super::*;
+    use crate::Backend;
+    use crate::apply::{Scales, apply};
+    use crate::cpu::Level;
+    use crate::tensor::as_uninit;
+
+    /// Streams, which tensors take that tests do not have, write what stores write: from every place
+    /// in a line, with and without a rest, one scale and several.
+    fn streams_store<T: Element + PartialEq + core::fmt::Debug>(convert: impl Fn(u16) -> T)
+    where
+        T::Scale: From<u16>,
+    {
+        let x: vec::Vec<T> = (0..STREAM + 200).map(|i| convert(i as u16)).collect();
+        let bits: vec::Vec<u64> =
+            (0..200_u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) & (i << 58)).collect();
+        let scales = vec![core::array::from_fn(|i| T::Scale::from(1 + i as u16)); STREAM / 32];
+        for backend in [Backend::Avx2, Backend::Avx512].into_iter().filter(|b| b.is_available()) {
+            for (offset, len, bit) in (0..34).map(|i| (i, STREAM + 5 * i - 20, 7 * i)) {
+                for scales in [Scales::One(T::Scale::from(3)), Scales::Each(&scales)] {
+                    let [stored, streamed] = [Stores::Cached, Stores::Streamed].map(|stores| {
+                        let mut y = vec![convert(9); offset + len + 1];
+                        let (from, to) = (&x[offset..offset + len], &mut y[offset..offset + len]);
+                        let level = Level::of(Some(backend));
+                        let mut tensor = Tensor::To(from, as_uninit(to), stores);
+                        let runs = Runs::one(&bits, bit, len);
+                        apply(level, &mut tensor, runs, scales);
+                        y
+                    });
+                    assert_eq!(stored, streamed, "{backend} {offset} {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn streams_store_what_stores_do() {
+        streams_store::<f32>(f32::from);
+        streams_store::<f64>(f64::from);
+        #[cfg(feature = "half")]
+        {
+            streams_store(|i| ::half::bf16::from_f32_const(f32::from(i)));
+            streams_store(|i| ::half::f16::from_f32_const(f32::from(i)));
+        }
+    }
+}
