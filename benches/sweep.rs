@@ -36,8 +36,9 @@ const FILLS: [Fill; 2] = [Fill::Zero, Fill::Noise];
 const OPERATIONS: [&str; 5] =
     ["forward with mask", "forward", "backward", "drop only with mask", "drop only"];
 
-/// The runs of a case; the fastest counts.
+/// The runs of a case, of all and of chosen ones; the fastest counts.
 const RUNS: usize = 2;
+const RUNS_OF_CHOSEN: usize = 200;
 
 struct Case {
     shape: [usize; 5],
@@ -234,12 +235,15 @@ fn main() {
         });
     }
     let floors = SHAPES.map(|shape| floor(&mut x[..shape.iter().product()]));
+    let runs = match &words {
+        _ if testing => 1,
+        None => RUNS,
+        Some(_) => RUNS_OF_CHOSEN,
+    };
     let mut results = Vec::new();
     for case in &cases {
         let floor = SHAPES.iter().position(|shape| *shape == case.shape).map(|i| floors[i]);
-        let (Some(floor), Ok(seconds)) =
-            (floor, case.measure(&mut x, &mut mask, if testing { 1 } else { RUNS }))
-        else {
+        let (Some(floor), Ok(seconds)) = (floor, case.measure(&mut x, &mut mask, runs)) else {
             panic!("{}", case.name());
         };
         results.push((seconds / floor, case));

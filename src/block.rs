@@ -1,6 +1,7 @@
 //! Blocks: a size per axis, the alignment of even sizes, and the grid of centres on a map.
 
 use core::hash::{Hash, Hasher};
+use core::ops::Range;
 
 use crate::{Error, Map};
 
@@ -278,6 +279,27 @@ impl Blocks {
         let (before, after) = self.reach();
         let last = (index + before[axis]).min(self.grid[axis].saturating_sub(1));
         (last + 1).saturating_sub(index.saturating_sub(after[axis])) as u64
+    }
+
+    /// The number of indices from this one on with the same [`cover`](Self::cover). It rises by one
+    /// an index, stays, and falls again.
+    pub(crate) fn same_cover(&self, axis: usize, index: usize) -> usize {
+        let (before, after) = self.reach();
+        let ends = (after[axis], self.grid[axis].saturating_sub(1 + before[axis]));
+        let plateau = ends.0.min(ends.1)..=ends.0.max(ends.1);
+        if plateau.contains(&index) { plateau.end() - index + 1 } else { 1 }
+    }
+
+    /// What decides the cover of each of some positions of the map: such parts with the same are alike.
+    pub(crate) fn cover_pattern(&self, positions: Range<usize>) -> (usize, usize, [u64; 2]) {
+        let [_, height, width] = self.map.map(|size| size.max(1));
+        let (row, w) = (positions.start / width, positions.start % width);
+        let (d, h) = (row / height, row % height);
+        let rows = (w + positions.len()).div_ceil(width);
+        if rows > self.same_cover(1, h) {
+            return (positions.start, positions.len(), [0; 2]);
+        }
+        (w, positions.len(), [self.cover(0, d), self.cover(1, h)])
     }
 
     /// How far a block reaches `(before, after)` the cell that stands for its position: the

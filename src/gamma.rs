@@ -4,6 +4,8 @@
 //! operation rounds down and is monotone in its arguments, hence so is [`kept`], and the exact
 //! gamma has one value whatever search finds it: the same on every machine.
 
+use core::ops::Range;
+
 use crate::block::{Blocks, Region};
 
 /// The probability 1 in units of 2^-63.
@@ -145,28 +147,27 @@ pub(crate) const fn dropped_fraction(blocks: &Blocks, gamma: u64) -> f64 {
     (units - kept(blocks, ONE - gamma)) as f64 / units as f64
 }
 
-/// Writes the probabilities, in units of 2^-63, that the units at neighbouring positions of the
-/// map are kept: `((q^c_d)^c_h)^c_w`, each power by [`power`].
-pub(crate) fn keep_probs(blocks: &Blocks, gamma: u64, start: usize, probs: &mut [u64]) {
+/// Visits neighbouring positions of the map as runs of so many whose units are kept with the same
+/// probability, in units of 2^-63: `((q^c_d)^c_h)^c_w`, each power by [`power`].
+pub(crate) fn for_each_keep_prob(
+    blocks: &Blocks,
+    gamma: u64,
+    positions: Range<usize>,
+    mut visit: impl FnMut(usize, u64),
+) {
     let [_, height, width] = blocks.map.map(|size| size.max(1));
-    let (mut row, mut w) = (start / width, start % width);
-    let mut rest = probs;
-    while !rest.is_empty() {
-        let len = rest.len().min(width - w);
-        let (part, after) = core::mem::take(&mut rest).split_at_mut(len);
+    let mut start = positions.start;
+    while start < positions.end {
+        let (row, mut w) = (start / width, start % width);
+        let end = width.min(w + positions.end - start);
+        start += end - w;
         let slice = power(ONE - gamma, blocks.cover(0, row / height));
         let of_row = power(slice, blocks.cover(1, row % height));
-        // Inside the map the cover stays the same for long.
-        let mut last = (0, ONE);
-        for prob in part {
-            let cover = blocks.cover(2, w);
-            if cover != last.0 {
-                last = (cover, power(of_row, cover));
-            }
-            *prob = last.1;
-            w += 1;
+        while w < end {
+            let len = blocks.same_cover(2, w).min(end - w);
+            visit(len, power(of_row, blocks.cover(2, w)));
+            w += len;
         }
-        (rest, row, w) = (after, row + 1, 0);
     }
 }
 

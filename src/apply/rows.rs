@@ -227,5 +227,8 @@ impl Walk<'_> {
 
 /// Whether a scale of a position is 0, which is written rather than multiplied by.
 fn has_zero<T: Copy, A: Action<T>>(scales: Scales<'_, A::Scale>) -> bool {
-    matches!(scales, Scales::Each(scales) if scales.as_flattened().iter().any(|&s| A::is_zero(s)))
+    // Without a way out in the middle, which vectors cannot take.
+    let any =
+        |scales: &[A::Scale]| scales.iter().fold(false, |any, &scale| any | A::is_zero(scale));
+    matches!(scales, Scales::Each(scales) if any(scales.as_flattened()))
 }

@@ -91,16 +91,22 @@ impl Walk<'_> {
     }
 
     /// Applies units each of which has the scale of its position. Scales are formed for a few
-    /// positions at a time and used for all planes.
+    /// positions at a time, whole rows of the map where that many are, and used for all planes.
     // Not inlined, or all passes would have its stack.
     #[inline(never)]
     fn apply_by_position<T: Element>(&self, tensor: &mut Tensor<'_, T>, planes: Range<usize>) {
+        const MOST: usize = BLOCKS * BLOCK;
+        let width = self.sampler.blocks.map[2].clamp(1, MOST);
+        let mut scales = [[T::Scale::ONE; BLOCK]; BLOCKS];
+        let mut formed = None;
         self.for_each_part(planes, |planes| {
-            self.rows.for_each_row(self.tile.positions(), BLOCKS * BLOCK, |row| {
-                let mut scales = [[T::Scale::ONE; BLOCK]; BLOCKS];
-                for (start, scales) in row.clone().step_by(BLOCK).zip(&mut scales) {
-                    let len = (row.end - start).min(BLOCK);
-                    self.sampler.position_scales(start, scales.get_mut(..len).unwrap_or_default());
+            self.rows.for_each_row(self.tile.positions(), MOST / width * width, |row| {
+                // Inside the map rows have the same.
+                let pattern = Some(self.sampler.blocks.cover_pattern(row.clone()));
+                if formed != pattern {
+                    let scales = scales.as_flattened_mut().get_mut(..row.len());
+                    self.sampler.position_scales(row.start, scales.unwrap_or_default());
+                    formed = pattern;
                 }
                 let scales = scales.get(..row.len().div_ceil(BLOCK)).unwrap_or_default();
                 self.row(Apply(self.level), tensor, planes.clone(), row, Scales::Each(scales));
@@ -111,7 +117,7 @@ impl Walk<'_> {
     /// Visits some planes at a time, whose rows are then visited one after the other.
     pub(super) fn for_each_part(&self, planes: Range<usize>, mut visit: impl FnMut(Range<usize>)) {
         let together = self.geometry.planes_together(self.rows);
-        let most = (PART / self.geometry.plane.max(1)).max(1).next_multiple_of(together.max(1));
+        let most = (PART / self.geometry.plane.max(1)).max(8).next_multiple_of(together.max(1));
         for start in planes.clone().step_by(most.max(1)) {
             visit(start..planes.end.min(start + most));
         }
@@ -266,23 +272,17 @@ fn for_each_dropped(bits: &[u64], bit: usize, len: usize, mut visit: impl FnMut(
 }
 
 impl Sampler {
-    /// The scales of neighbouring positions of the map, a word of them at most: 1 over the
-    /// probability that the unit is kept.
+    /// The scales of neighbouring positions of the map: 1 over the probability that the unit is kept.
     pub(crate) fn position_scales<S: Element<Scale = S> + crate::element::arithmetic::Ratio>(
         &self,
         start: usize,
         scales: &mut [S],
     ) {
-        let mut probs = [0; bits::WORD_BITS];
-        let probs = &mut probs[..scales.len().min(bits::WORD_BITS)];
-        gamma::keep_probs(&self.blocks, self.gamma, start, probs);
-        // Inside the map neighbours have the same.
-        let mut last = (gamma::ONE, S::ONE);
-        for (scale, &mut prob) in scales.iter_mut().zip(probs) {
-            if prob != last.0 {
-                last = (prob, S::from_keep_prob(prob));
-            }
-            *scale = last.1;
-        }
+        let positions = start..start + scales.len();
+        let mut scales = scales.iter_mut();
+        gamma::for_each_keep_prob(&self.blocks, self.gamma, positions, |len, prob| {
+            let scale = S::from_keep_prob(prob);
+            scales.by_ref().take(len).for_each(|place| *place = scale);
+        });
     }
 }

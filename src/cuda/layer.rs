@@ -87,12 +87,8 @@ impl Layer {
         let positions = if by_position { plan.geometry.plane } else { 0 };
         let (mut scales_f32, mut scales_f64): (Vec<f32>, Vec<f64>) =
             (vec![0.0; positions], vec![0.0; positions]);
-        for (i, scales) in scales_f32.chunks_mut(bits::WORD_BITS).enumerate() {
-            plan.sampler.position_scales(i * bits::WORD_BITS, scales);
-        }
-        for (i, scales) in scales_f64.chunks_mut(bits::WORD_BITS).enumerate() {
-            plan.sampler.position_scales(i * bits::WORD_BITS, scales);
-        }
+        plan.sampler.position_scales(0, &mut scales_f32);
+        plan.sampler.position_scales(0, &mut scales_f64);
         Ok(Self {
             tensors,
             stream: stream.clone(),
