@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 #[cfg(feature = "half")]
 use dropblock::half::{bf16, f16};
 use dropblock::{
-    Drawn, DropBlock, DropCount, Fill, Key, Layout, Map, Plan, Scale, Shape, Sharing, View, ViewMut,
+    Drawn, DropBlock, DropCount, Fill, Key, Layout, Map, Plan, Region, Scale, Shape, Sharing, View,
+    ViewMut,
 };
 
 use crate::harness::{Candidate, Group, NANOSECONDS, Settings, backends, done, time};
@@ -29,6 +30,9 @@ pub(crate) fn run(settings: &Settings) {
     }
 }
 
+/// What timm and others use, where centres lie anywhere in the map.
+const FULL: &str = " full region";
+
 /// One line of the table: a shape and the options that matter for speed.
 struct Problem {
     shape: Shape,
@@ -36,6 +40,7 @@ struct Problem {
     strides: Option<[isize; 5]>,
     block: usize,
     p: f64,
+    region: Region,
     sharing: Sharing,
     scale: Scale,
     fill: Fill,
@@ -43,8 +48,9 @@ struct Problem {
 }
 
 fn paper(shape: Shape, block: usize, p: f64) -> Problem {
-    let (sharing, scale, fill) = (Sharing::None, Scale::PerTensor, Fill::Zero);
-    Problem { shape, strides: None, block, p, sharing, scale, fill, name: "" }
+    let (region, sharing, scale, fill) =
+        (Region::Valid, Sharing::None, Scale::PerTensor, Fill::Zero);
+    Problem { shape, strides: None, block, p, region, sharing, scale, fill, name: "" }
 }
 
 pub(crate) fn base() -> Shape {
@@ -69,8 +75,13 @@ fn problems() -> Vec<Problem> {
         paper(Shape::nchw(1, 64, 112, 112), 7, 0.1),
         paper(Shape::nchw(1, 32, 416, 416), 7, 0.1),
         paper(nhwc, 7, 0.1),
+        paper(Shape::nhwc(1, 112, 112, 64), 7, 0.1),
+        paper(Shape::nhwc(1, 416, 416, 32), 7, 0.1),
         paper(Shape::new(32, 256, Map::l(196), Layout::ChannelsFirst), 7, 0.1),
         paper(volume(), 3, 0.1),
+        Problem { region: Region::Full, name: FULL, ..paper(base, 7, 0.1) },
+        Problem { region: Region::Full, name: FULL, ..paper(Shape::nchw(32, 512, 7, 7), 3, 0.1) },
+        Problem { region: Region::Full, name: FULL, ..paper(Shape::nchw(8, 64, 56, 56), 7, 0.1) },
         Problem { sharing: Sharing::OverChannels, name: " shared", ..paper(base, 7, 0.1) },
         Problem { scale: Scale::PerSample, name: " per sample", ..paper(base, 7, 0.1) },
         Problem { scale: Scale::PerMap, name: " per channel", ..paper(base, 7, 0.1) },
@@ -283,6 +294,7 @@ fn bench<T: Number>(settings: &Settings, problem: &Problem) {
         return;
     }
     let layer = done(DropBlock::new(problem.block, problem.p))
+        .with_region(problem.region)
         .with_sharing(problem.sharing)
         .with_scale(problem.scale)
         .with_fill(problem.fill);

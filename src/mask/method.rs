@@ -3,7 +3,6 @@
 use super::tile::LARGE_CHUNK;
 use crate::bits::{Pattern, WORD_BITS};
 use crate::block::Blocks;
-use crate::block::Region;
 use crate::center::{LANES, Locator};
 use crate::cpu::Level;
 use crate::key::SEGMENT;
@@ -162,8 +161,7 @@ const fn lanes(blocks: &Blocks, locator: &Locator, planes: usize) -> bool {
     const MAX_SPREAD: u64 = 16;
     let units = blocks.units();
     let spread = units.checked_div(blocks.positions());
-    matches!(blocks.region, Region::Valid)
-        && matches!(spread, Some(0..=MAX_SPREAD))
+    matches!(spread, Some(0..=MAX_SPREAD))
         && (planes as u64).saturating_mul(units) <= u32::MAX as u64
         && locator.multiplies()
 }

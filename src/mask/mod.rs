@@ -23,6 +23,8 @@ mod tile;
 mod window;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86_clipped;
 
 use method::{Method, Recipe};
 pub(crate) use tile::{CHUNK, Tile, ignore};
@@ -195,22 +197,26 @@ impl<'a> Source<'a> {
         words: &mut [u64],
         mut visit: impl FnMut(usize),
     ) {
-        let len = self.sampler.blocks.block[2];
-        let line = 0..planes.len() * self.plane_bits();
+        let (len, count) = (self.sampler.blocks.block[2], planes.len());
         self.for_each_corner(walker, planes, |corner| {
             bits::set(words, corner, len);
             visit(corner);
         });
-        self.double_rows(words, line);
+        self.spread_rows(words, count);
     }
 
-    /// Completes blocks of which the first rows are set.
+    /// Completes blocks in whole planes: of each the first row is set, or that of its centre under
+    /// `Full`.
     #[inline(always)]
-    fn double_rows(&self, words: &mut [u64], line: Range<usize>) {
-        let ([depth, rows, _], [_, height, width]) =
-            (self.sampler.blocks.block, self.sampler.blocks.map);
-        spread_bits_up(self.level, words, line.clone(), rows - 1, width);
-        spread_bits_up(self.level, words, line, depth - 1, height * width);
+    fn spread_rows(&self, words: &mut [u64], planes: usize) {
+        let Blocks { map, block: [depth, rows, _], before, after, region, .. } =
+            self.sampler.blocks;
+        let len = planes * self.plane_bits();
+        if region == Region::Full {
+            return Reach { map, before, after }.spread_bits(self.level, words, len, &LEADING);
+        }
+        spread_bits_up(self.level, words, 0..len, rows - 1, map[2]);
+        spread_bits_up(self.level, words, 0..len, depth - 1, map[1] * map[2]);
     }
 
     fn fill_clipped_blocks(
@@ -251,14 +257,14 @@ impl<'a> Source<'a> {
         words: &mut [u64],
     ) {
         let Blocks { before, after, map, .. } = self.sampler.blocks;
-        let len = planes.len() * self.plane_bits();
+        let count = planes.len();
         let [_, height, width] = map;
         self.for_each_cell(walker, planes, |Cell { plane, at: [d, h, w] }| {
             let row = ((plane * map[0] + d) * height + h) * width;
             let start = w.saturating_sub(before[2]);
             bits::set(words, row + start, width.min(w + after[2] + 1) - start);
         });
-        Reach { map, before, after }.spread_bits(self.level, words, len, &LEADING);
+        self.spread_rows(words, count);
     }
 
     /// Sets a bit at every centre's own cell in the map, and returns their number.

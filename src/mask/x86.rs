@@ -12,8 +12,9 @@ use core::ops::Range;
 
 use super::Source;
 use super::method::{MIN_SEGMENTS, Method};
+use super::x86_clipped::set_centers;
 use crate::bits::{self, Pattern, WORD_BITS};
-use crate::block::Blocks;
+use crate::block::{Blocks, Region};
 use crate::center::Walker;
 use crate::center::x86::{Lanes, Units};
 use crate::center::x86_ints::Ints;
@@ -46,7 +47,7 @@ pub(super) fn fill_planes(
         // SAFETY: this function has the instructions.
         unsafe { fill_walked::<__m256i>(source, walker, origin, end, words, 0, visit) };
         if by_runs(source) {
-            source.double_rows(words, 0..planes.len() * source.plane_bits());
+            source.spread_rows(words, planes.len());
         }
     }
 
@@ -210,7 +211,7 @@ unsafe fn fill_batches<V: Ints>(
             while complete < ended && (complete + tile <= ended || ended == planes) {
                 let next = planes.min(complete + tile);
                 let words = mask.get_mut(complete * plane_bits / WORD_BITS..).unwrap_or_default();
-                source.double_rows(words, 0..(next - complete) * plane_bits);
+                source.spread_rows(words, next - complete);
                 complete = next;
             }
         } else {
@@ -237,6 +238,10 @@ unsafe fn set_corners<V: Ints>(
     shift: usize,
     units: &[u32],
 ) {
+    if source.sampler.blocks.region == Region::Full {
+        // SAFETY: the instructions are there.
+        return unsafe { set_centers::<V>(source, words, shift, units) };
+    }
     let corners = units.iter().map(|&unit| shift + unit as usize);
     let recipe = source.sampler.recipe;
     match (recipe.long_pattern, source.method(), recipe.pattern) {
