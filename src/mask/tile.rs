@@ -105,9 +105,9 @@ impl Source<'_> {
     /// are bands. See [`for_each_tile`](Self::for_each_tile).
     fn tile_step(&self, words: usize, group: usize, together: usize) -> Option<usize> {
         let fit = words * WORD_BITS / self.plane_bits().max(1);
-        // The elements of so many channels are whole cache lines.
-        let lines = [4 * LINE, LINE].into_iter().filter(|&lines| lines < together);
-        let steps = [group.next_multiple_of(together.max(1)), together].into_iter().chain(lines);
+        // Fewer channels than a word's bits would be turned in vain, and their elements lie in short
+        // runs: bands then take less time.
+        let steps = [group.next_multiple_of(together.max(1)), together, together.min(WORD_BITS)];
         steps.into_iter().find(|&step| step <= fit)
     }
 
@@ -128,7 +128,7 @@ impl Source<'_> {
     ///
     /// 1. whole groups of planes that are best worked on `together`,
     /// 2. `together`,
-    /// 3. fewer of those, whose elements are whole cache lines.
+    /// 3. 64 of those.
     ///
     /// If none fits, tiles are bands: some positions of each plane. `visit_blocks` sees blocks as it
     /// does in [`fill`](Self::fill), but not those of bands.
