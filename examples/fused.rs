@@ -21,9 +21,6 @@ const CHANNELS: usize = 64;
 const SIDE: usize = 28;
 const MAP: usize = SIDE * SIDE;
 
-/// The elements that the inner loop takes at a time: a word of the mask.
-const LANES: usize = 64;
-
 /// A layer in training: batch norm as `x * a[c] + b[c]`, with the statistics of the batch
 /// already in `a` and `b`; ReLU; DropBlock.
 struct Layer {
@@ -43,21 +40,14 @@ fn relu(x: f32) -> f32 {
     if x > 0.0 { x } else { 0.0 }
 }
 
-/// The inner loop, for a map or a part of one. The lanes of the mask are all ones or 0, so that
-/// AND selects. `x` is read into an array and `y` written from one: between element by element
-/// reads and writes the compiler would not form vectors.
-fn fused_map(x: &[f32], y: &mut [f32], keep: Keep<'_>, a: f32, b: f32, scale: f32) {
-    let unit = |x: f32, lane: u32| f32::from_bits((relu(x * a + b) * scale).to_bits() & lane);
-    let (x, x_rest) = x.as_chunks::<LANES>();
-    let (y, y_rest) = y.as_chunks_mut::<LANES>();
-    let rest = x.len() * LANES;
-    for (i, (&x, y)) in x.iter().zip(y).enumerate() {
-        let lanes = keep.lanes::<LANES>(i * LANES);
-        *y = array::from_fn(|i| unit(x[i], lanes[i]));
-    }
-    for ((x, y), lane) in x_rest.iter().zip(y_rest).zip(keep.lanes::<LANES>(rest)) {
-        *y = unit(*x, lane);
-    }
+/// The inner loop, for a map or a part of one.
+fn fused_map(
+    x: &[f32],
+    y: &mut [f32],
+    keep: Keep<'_>,
+    [a, b, scale]: [f32; 3],
+) -> Result<(), dropblock::Error> {
+    keep.apply(x, y, |x| relu(x * a + b) * scale)
 }
 
 impl Layer {
@@ -80,19 +70,21 @@ impl Layer {
         for map in mask.maps()? {
             let (c, elements, scale) = (map.channel(), map.elements(), map.scale::<f32>());
             let (x, y) = (&t.x[elements.clone()], &mut t.y[elements]);
-            fused_map(x, y, map.keep(), self.a[c], self.b[c], scale);
+            fused_map(x, y, map.keep(), [self.a[c], self.b[c], scale])?;
         }
         Ok(mask.drawn())
     }
 
     /// The same without a buffer for the mask: it is drawn twice, first for the count.
     fn fused_no_mask(&self, key: Key, t: &mut Buffers) -> Result<Option<Drawn>, dropblock::Error> {
+        let mut result = Ok(());
         let drawn = self.plan.for_each_map(key, |map| {
             let (c, elements, scale) = (map.channel(), map.elements(), map.scale::<f32>());
             let (x, y) = (&t.x[elements.clone()], &mut t.y[elements]);
-            fused_map(x, y, map.keep(), self.a[c], self.b[c], scale);
+            let of_map = fused_map(x, y, map.keep(), [self.a[c], self.b[c], scale]);
+            result = result.and(of_map);
         })?;
-        Ok(Some(drawn))
+        result.map(|()| Some(drawn))
     }
 
     /// From the gradient of `y` to that of `x`, with `a` and `b` as constants: the steps back.

@@ -4,10 +4,13 @@ use core::ops::Range;
 
 use wide::u32x8;
 
+use crate::apply::{Stores, Tensor, select};
 use crate::bits::{self, WORD_BITS};
+use crate::cpu::Level;
 use crate::error::Buffer;
 use crate::mask::{CHUNK, ignore};
 use crate::plan::scale::Rule;
+use crate::tensor::as_uninit;
 use crate::{Drawn, DropCount, Element, Error, Plan};
 
 const LANES: usize = 8;
@@ -30,7 +33,7 @@ const OWN_BIT: u32x8 = u32x8::new([1, 2, 4, 8, 16, 32, 64, 128]);
 /// # Ok::<(), dropblock::Error>(())
 /// ```
 ///
-/// Lanes are the fastest way; [the guide](crate::guide::fusing) has the loop and the figures.
+/// [`apply`](Self::apply) is the fastest way; [the guide](crate::guide::fusing) has the figures.
 #[derive(Clone, Copy, Debug)]
 pub struct Keep<'a> {
     words: &'a [u64],
@@ -121,6 +124,61 @@ impl<'a> Keep<'a> {
             *lane = if word & 1 << i == 0 { 0 } else { !0 };
         }
         lanes
+    }
+
+    /// Writes a function of kept elements, and +0.0 for dropped ones: `y[i] = kept ? f(x[i]) : 0`, one
+    /// element for each unit.
+    ///
+    /// The loop is compiled for the instructions that are found at run time, and with it a function that
+    /// is inlined, as small ones are. A product with the mask's scale is for the function to form.
+    ///
+    /// ```
+    /// use dropblock::{DropBlock, Key, Shape};
+    ///
+    /// let plan = DropBlock::new(3, 0.2)?.plan(Shape::nchw(2, 4, 10, 10))?;
+    /// let mut words = [0; 13];
+    /// let mask = plan.draw(Key::new(1), &mut words)?;
+    /// let x: Vec<f32> = (0..800).map(|i| i as f32 - 400.0).collect();
+    ///
+    /// // ReLU and DropBlock at once.
+    /// let (mut y, scale) = ([0.0; 800], plan.scale::<f32>(mask.count()));
+    /// mask.keep().apply(&x, &mut y, |x| x.max(0.0) * scale)?;
+    ///
+    /// let mut expected: Vec<f32> = x.iter().map(|x| x.max(0.0)).collect();
+    /// mask.forward_in_place(&mut expected)?;
+    /// assert_eq!(y[..], expected[..]);
+    /// # Ok::<(), dropblock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] unless `x` and `y` have as many elements as there are units.
+    #[inline]
+    pub fn apply<T: Element>(&self, x: &[T], y: &mut [T], f: impl Fn(T) -> T) -> Result<(), Error> {
+        self.check_len(Buffer::Input, x.len())?;
+        self.check_len(Buffer::Output, y.len())?;
+        let tensor = Tensor::To(x, as_uninit(y), Stores::Cached);
+        select(Level::of(None), tensor, (self.words, self.start), f);
+        Ok(())
+    }
+
+    /// The same in place. See [`apply`](Self::apply).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] unless `x` has as many elements as there are units.
+    #[inline]
+    pub fn apply_in_place<T: Element>(&self, x: &mut [T], f: impl Fn(T) -> T) -> Result<(), Error> {
+        self.check_len(Buffer::Input, x.len())?;
+        select(Level::of(None), Tensor::InPlace(x), (self.words, self.start), f);
+        Ok(())
+    }
+
+    fn check_len(&self, buffer: Buffer, given: usize) -> Result<(), Error> {
+        if given == self.len {
+            return Ok(());
+        }
+        Err(Error::Length { buffer, needed: self.len, given })
     }
 
     /// Returns the maximal runs of kept units, in ascending order.

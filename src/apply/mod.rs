@@ -19,6 +19,7 @@ mod half;
 mod repeated;
 mod rows;
 mod scalar;
+mod select;
 mod simd;
 mod walk;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -30,6 +31,7 @@ mod x86_half;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_runs;
 
+pub(crate) use select::select;
 pub(crate) use walk::{Units, Walk};
 
 /// The number of elements that one word of a mask speaks of.

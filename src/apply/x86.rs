@@ -6,6 +6,7 @@
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
 
 use super::channels_last::{self, Turned};
+use super::select::all_blocks;
 use super::x86_runs::{Each, FIRST_CACHE, One, all_runs, counted};
 use super::{BLOCK, Runs, Scales, Tensor, scalar};
 use crate::Element;
@@ -94,6 +95,24 @@ pub(super) fn turn(
 
     // SAFETY: the token, of either level, proves the instructions.
     unsafe { avx2(bits, first, channels, turned) }
+}
+
+/// See [`select`](super::select::select).
+#[inline]
+pub(super) fn select<T: Element>(
+    _: X86,
+    tensor: Tensor<'_, T>,
+    bits: (&[u64], usize),
+    function: impl Fn(T) -> T,
+) {
+    // A function is compiled for these instructions where it is inlined, as small ones are.
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,f16c")]
+    fn avx2<T: Element>(tensor: Tensor<'_, T>, bits: (&[u64], usize), function: impl Fn(T) -> T) {
+        all_blocks(tensor, bits, function);
+    }
+
+    // SAFETY: the token, of either level, proves the instructions.
+    unsafe { avx2(tensor, bits, function) }
 }
 
 /// See [`drop_only`](super::drop_only).

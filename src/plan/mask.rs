@@ -62,6 +62,14 @@ impl<'a> Mask<'a> {
         self.words
     }
 
+    /// Returns the mask for a kernel of the caller's. Unit `i` is element `i` of a dense tensor with
+    /// channels first whose maps share nothing.
+    #[inline]
+    #[must_use]
+    pub const fn keep(&self) -> Keep<'a> {
+        Keep::unchecked(self.words, 0, self.plan.units())
+    }
+
     /// Returns the count from which the scale of the tensor follows.
     #[inline]
     #[must_use]
@@ -233,7 +241,7 @@ impl<'a> Mask<'a> {
     }
 
     /// Returns all maps in the order of memory, for a loop of the caller's over a dense tensor. [The
-    /// guide](crate::guide::fusing) has a faster loop than this one.
+    /// guide](crate::guide::fusing) has more.
     ///
     /// ```
     /// use dropblock::{DropBlock, Key, Shape};
@@ -248,11 +256,7 @@ impl<'a> Mask<'a> {
     /// // ReLU and DropBlock in one pass.
     /// for map in mask.maps()? {
     ///     let scale = map.scale::<f32>();
-    ///     for (i, x) in x[map.elements()].chunks_mut(64).enumerate() {
-    ///         for (x, lane) in x.iter_mut().zip(map.keep().lanes::<64>(64 * i)) {
-    ///             *x = f32::from_bits((x.max(0.0) * scale).to_bits() & lane);
-    ///         }
-    ///     }
+    ///     map.keep().apply_in_place(&mut x[map.elements()], |x| x.max(0.0) * scale)?;
     /// }
     /// assert_eq!(x, y);
     /// # Ok::<(), dropblock::Error>(())

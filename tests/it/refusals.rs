@@ -266,6 +266,13 @@ fn maps_that_are_not_there() -> Result<(), Error> {
         Some(Error::Length { buffer: Buffer::Mask, needed: 5, given: 4 })
     );
     assert!(Keep::new(&words, 256..256).is_ok_and(|keep| keep.is_empty()));
+    let keep = Keep::new(&words, 3..10)?;
+    let length = |buffer, given| Err(Error::Length { buffer, needed: 7, given });
+    let (x, mut y) = ([1.0; 8], [2.0; 8]);
+    assert_eq!(keep.apply(&x, &mut y[..7], |x| x), length(Buffer::Input, 8));
+    assert_eq!(keep.apply(&x[..7], &mut y, |x| x), length(Buffer::Output, 8));
+    assert_eq!(keep.apply_in_place(&mut y[..6], |x| x), length(Buffer::Input, 6));
+    assert_eq!(y, [2.0; 8]);
     Ok(())
 }
 
