@@ -292,7 +292,7 @@ impl Blocks {
 
     /// What decides the cover of each of some positions of the map: such parts with the same are alike.
     pub(crate) fn cover_pattern(&self, positions: Range<usize>) -> (usize, usize, [u64; 2]) {
-        let [_, height, width] = self.map.map(|size| size.max(1));
+        let (height, width) = (self.map[1].max(1), self.map[2].max(1));
         let (row, w) = (positions.start / width, positions.start % width);
         let (d, h) = (row / height, row % height);
         let rows = (w + positions.len()).div_ceil(width);

@@ -155,7 +155,7 @@ pub(crate) fn for_each_keep_prob(
     positions: Range<usize>,
     mut visit: impl FnMut(usize, u64),
 ) {
-    let [_, height, width] = blocks.map.map(|size| size.max(1));
+    let (height, width) = (blocks.map[1].max(1), blocks.map[2].max(1));
     let mut start = positions.start;
     while start < positions.end {
         let (row, mut w) = (start / width, start % width);

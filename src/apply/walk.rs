@@ -96,11 +96,14 @@ impl Walk<'_> {
     #[inline(never)]
     fn apply_by_position<T: Element>(&self, tensor: &mut Tensor<'_, T>, planes: Range<usize>) {
         const MOST: usize = BLOCKS * BLOCK;
-        let width = self.sampler.blocks.map[2].clamp(1, MOST);
+        let most = match MOST.checked_div(self.sampler.blocks.map[2]) {
+            Some(rows @ 1..) => rows * self.sampler.blocks.map[2],
+            _ => MOST,
+        };
         let mut scales = [[T::Scale::ONE; BLOCK]; BLOCKS];
         let mut formed = None;
         self.for_each_part(planes, |planes| {
-            self.rows.for_each_row(self.tile.positions(), MOST / width * width, |row| {
+            self.rows.for_each_row(self.tile.positions(), most, |row| {
                 // Inside the map rows have the same.
                 let pattern = Some(self.sampler.blocks.cover_pattern(row.clone()));
                 if formed != pattern {

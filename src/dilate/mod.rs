@@ -43,13 +43,11 @@ impl Reach {
     /// The lines along an axis; reaches end where the map does.
     pub(crate) fn axis(&self, axis: usize) -> Axis {
         let stride = self.map.iter().skip(axis + 1).product();
-        let most = self.map[axis].saturating_sub(1);
-        Axis {
-            stride,
-            period: stride * self.map[axis],
-            before: self.before[axis].min(most),
-            after: self.after[axis].min(most),
-        }
+        // There are three axes, which compilers do not know everywhere.
+        let [size, before, after] = [self.map, self.before, self.after]
+            .map(|sizes| sizes.get(axis).copied().unwrap_or_default());
+        let most = size.saturating_sub(1);
+        Axis { stride, period: stride * size, before: before.min(most), after: after.min(most) }
     }
 
     /// Visits all maps axis by axis, in tiles of whole lines that stay in the nearest cache.
