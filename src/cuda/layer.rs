@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::mem::size_of;
 
 use crate::plan::scale::Rule;
-use crate::{DropCount, Plan, bits};
+use crate::{DropCount, Plan};
 
 use super::driver::Region;
 use super::geometry::Tensors;
