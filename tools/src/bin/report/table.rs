@@ -6,9 +6,14 @@ use crate::record::{Figure, Records};
 use crate::{PAPER, Tensor, tensor};
 
 /// Other layouts, types and options.
-const VARIANTS: [Tensor; 14] = [
+pub(crate) const VARIANTS: [Tensor; 19] = [
     tensor("1-D (32, 256, 196), 7", "ChannelsFirst 32x256x1x1x196", "7"),
     tensor("3-D (4, 64, 8, 28, 28), 3", "ChannelsFirst 4x64x8x28x28", "3"),
+    tensor("(32, 256, 14, 14), 7, full region", "ChannelsFirst 32x256x1x14x14 full region", "7"),
+    tensor("(32, 512, 7, 7), 3, full region", "ChannelsFirst 32x512x1x7x7 full region", "3"),
+    tensor("(8, 64, 56, 56), 7, full region", "ChannelsFirst 8x64x1x56x56 full region", "7"),
+    tensor("(1, 64, 112, 112), 7, channels last", "ChannelsLast 1x64x1x112x112", "7"),
+    tensor("(1, 32, 416, 416), 7, channels last", "ChannelsLast 1x32x1x416x416", "7"),
     tensor(
         "(32, 256, 14, 14), 7, shared over channels",
         "ChannelsFirst 32x256x1x14x14 shared",
@@ -26,9 +31,9 @@ const VARIANTS: [Tensor; 14] = [
     tensor("the same, a scale per channel", "ChannelsFirst 32x256x1x14x14 per channel", "7"),
     tensor("the same, fixed scale", "ChannelsFirst 32x256x1x14x14 fixed", "7"),
     tensor("the same, padded rows", "ChannelsFirst 32x256x1x14x14 padded rows", "7"),
-    tensor("the same, noise", "ChannelsFirst 32x256x1x14x14 noise", "7"),
     tensor("the same, `bf16`", "ChannelsFirst 32x256x1x14x14 bf16", "7"),
     tensor("the same, `f16`", "ChannelsFirst 32x256x1x14x14 f16", "7"),
+    tensor("(32, 256, 14, 14), 7, noise", "ChannelsFirst 32x256x1x14x14 noise", "7"),
 ];
 
 const FORWARD: &str = "forward in place";
