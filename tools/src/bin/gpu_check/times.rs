@@ -66,7 +66,7 @@ where
     };
     let plan = DropBlock::new(block, drop_prob)?.with_scale(scale).plan(shape)?;
     let stream = device.stream()?;
-    let mut layer = Layer::new(&plan, &stream)?;
+    let layer = Layer::new(&plan, &stream)?;
     let (x, mut y) = (device.zeros::<T>(plan.elements())?, device.zeros::<T>(plan.elements())?);
     let mut mask = device.zeros::<u64>(plan.mask_words())?;
     let mut counts = device.zeros::<u64>(plan.groups())?;
@@ -80,15 +80,19 @@ where
     for round in 0..=ROUNDS {
         let found = [
             time(&stream, || stream.copy(x.slice(), y.slice_mut()))?,
-            time(&stream, || layer.draw(next(), mask.slice_mut(), Some(counts.slice_mut())))?,
             time(&stream, || {
-                layer.forward(next(), x.slice(), y.slice_mut(), Some(counts.slice_mut()))
+                layer.pass().draw(next(), mask.slice_mut(), Some(counts.slice_mut()))
             })?,
             time(&stream, || {
-                layer.forward_in_place(next(), y.slice_mut(), Some(counts.slice_mut()))
+                layer.pass().forward(next(), x.slice(), y.slice_mut(), Some(counts.slice_mut()))
             })?,
-            time(&stream, || layer.backward_in_place(next(), Some(counts.slice()), y.slice_mut()))?,
-            time(&stream, || layer.drop_only(next(), y.slice_mut(), T::ZERO, None))?,
+            time(&stream, || {
+                layer.pass().forward_in_place(next(), y.slice_mut(), Some(counts.slice_mut()))
+            })?,
+            time(&stream, || {
+                layer.pass().backward_in_place(next(), Some(counts.slice()), y.slice_mut())
+            })?,
+            time(&stream, || layer.pass().drop_only(next(), y.slice_mut(), T::ZERO, None))?,
         ];
         if let Some(round) = round.checked_sub(1) {
             for (times, found) in times.iter_mut().zip(found) {
