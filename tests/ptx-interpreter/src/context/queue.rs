@@ -98,16 +98,14 @@ impl Context {
             params: &queued.params,
             seed: self.device.next_seed(),
             budget: self.device.budget,
+            profile: self.device.statistics,
         };
         let begin = Instant::now();
         match execute(&launch, &mut self.memory, &mut self.segment) {
-            Ok(steps) if self.device.statistics => {
-                let seconds = begin.elapsed().as_secs_f64();
+            Ok((steps, Some(profile))) => {
                 let name = &queued.program.functions[queued.entry].name;
-                let rate = steps as f64 / seconds / 1e6;
-                report(&format!(
-                    "{name}: {steps} steps, {seconds:.6} s, {rate:.0} million a second"
-                ));
+                let rate = steps as f64 / begin.elapsed().as_secs_f64() / 1e6;
+                report(&format!("{name}: {profile}; {steps} steps, {rate:.0} million a second"));
             }
             Ok(_) => {}
             Err(fault) => {
