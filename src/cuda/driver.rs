@@ -10,7 +10,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::ffi::c_void;
 use core::fmt;
-use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, size_of};
 use core::ptr::null_mut;
 
@@ -27,8 +26,10 @@ use cust_raw::{
 };
 
 mod library;
+mod memory;
 
 pub(super) use library::describe;
+pub(super) use memory::{Memory, Region};
 
 use super::Error;
 use super::params::{Call, KERNELS};
@@ -205,122 +206,6 @@ fn make_current(context: *mut c_void) -> Result<(), Error> {
     check_code(unsafe { cuCtxSetCurrent(context.cast()) })
 }
 
-/// Memory of a device, freed when it is dropped.
-#[derive(Debug)]
-pub(super) struct Memory {
-    context: Arc<Context>,
-    address: u64,
-    bytes: usize,
-}
-
-impl Memory {
-    /// Memory of so many bytes, all 0. None is taken for no bytes.
-    pub(super) fn zeroed(context: &Arc<Context>, bytes: usize) -> Result<Self, Error> {
-        let memory = Self::uninit(context, bytes)?;
-        if bytes > 0 {
-            let stream = default_stream(context);
-            stream.begin()?.clear(memory.region())?;
-            // A copy from pageable memory and a set can return before they are done, and other
-            // streams do not wait for the default stream.
-            stream.synchronize()?;
-        }
-        Ok(memory)
-    }
-
-    /// Memory that holds a copy of these bytes.
-    pub(super) fn copied(context: &Arc<Context>, data: &[u8]) -> Result<Self, Error> {
-        let memory = Self::uninit(context, data.len())?;
-        if !data.is_empty() {
-            let _guard = context.enter()?;
-            // SAFETY: both are as long as the data.
-            check(unsafe { memcpy_htod(memory.address, data.as_ptr().cast(), data.len()) })?;
-            default_stream(context).synchronize()?;
-        }
-        Ok(memory)
-    }
-
-    fn uninit(context: &Arc<Context>, bytes: usize) -> Result<Self, Error> {
-        if bytes == 0 {
-            return Ok(Self { context: context.clone(), address: 0, bytes });
-        }
-        let _guard = context.enter()?;
-        // SAFETY: a context is current.
-        let pointer = match check(unsafe { cuda_malloc::<u8>(bytes) }) {
-            Err(Error::Driver { code }) if code == CUresult::CUDA_ERROR_OUT_OF_MEMORY as u32 => {
-                return Err(Error::OutOfMemory { needed: bytes });
-            }
-            other => other?,
-        };
-        Ok(Self { context: context.clone(), address: pointer.as_raw(), bytes })
-    }
-
-    pub(super) const fn context(&self) -> &Arc<Context> {
-        &self.context
-    }
-
-    pub(super) fn region(&self) -> Region<'_> {
-        Region {
-            address: self.address,
-            bytes: self.bytes,
-            device: Some(self.context.facts.ordinal),
-            lifetime: PhantomData,
-        }
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        if self.bytes == 0 {
-            return;
-        }
-        let Ok(_guard) = self.context.enter() else { return };
-        // Work that uses the memory may still be enqueued on any stream. If waiting fails the
-        // context is dead, and nothing runs in it.
-        let _ = self.context.synchronize();
-        // SAFETY: the pointer comes from `cuda_malloc` and is not used any more.
-        let _ = unsafe { cuda_free(DevicePointer::<u8>::from_raw(self.address)) };
-    }
-}
-
-/// A range of device memory that is there for the lifetime, and until work that was enqueued in
-/// it is done. Its bytes are plain data that any call may write.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Region<'a> {
-    address: u64,
-    bytes: usize,
-    /// `None` where only the caller knows.
-    device: Option<usize>,
-    lifetime: PhantomData<&'a ()>,
-}
-
-impl Region<'_> {
-    /// # Safety
-    ///
-    /// * The bytes from `address` on are memory that kernels and copies of the device can read and
-    ///   write, for the lifetime and until work that was enqueued in it is done.
-    pub(super) const unsafe fn from_raw(address: u64, bytes: usize) -> Self {
-        Self { address, bytes, device: None, lifetime: PhantomData }
-    }
-
-    pub(super) const fn address(&self) -> u64 {
-        self.address
-    }
-
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(super) const fn device(&self) -> Option<usize> {
-        self.device
-    }
-
-    /// The range that begins `start` bytes later and is so long, if it lies inside.
-    pub(super) fn part(self, start: usize, bytes: usize) -> Option<Self> {
-        let end = start.checked_add(bytes)?;
-        (end <= self.bytes).then_some(Self { address: self.address + start as u64, bytes, ..self })
-    }
-}
-
 /// A stream: work in order.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -377,14 +262,14 @@ impl Stream {
 
     /// Copies to the host as many bytes as both have, in the order of the stream, and waits.
     pub(super) fn download(&self, from: Region<'_>, to: &mut [u8]) -> Result<(), Error> {
-        let bytes = from.bytes.min(to.len());
+        let bytes = from.bytes().min(to.len());
         if bytes == 0 {
             return self.synchronize();
         }
         let _guard = self.context.enter()?;
         // SAFETY: `to` may be written and stays borrowed until the stream has been waited for.
         let enqueued = check_code(unsafe {
-            cuMemcpyDtoHAsync_v2(to.as_mut_ptr().cast(), from.address, bytes, self.stream)
+            cuMemcpyDtoHAsync_v2(to.as_mut_ptr().cast(), from.address(), bytes, self.stream)
         });
         self.synchronize()?;
         enqueued
@@ -392,14 +277,14 @@ impl Stream {
 
     /// Copies from the host as many bytes as both have, in the order of the stream, and waits.
     pub(super) fn upload(&self, from: &[u8], to: Region<'_>) -> Result<(), Error> {
-        let bytes = to.bytes.min(from.len());
+        let bytes = to.bytes().min(from.len());
         if bytes == 0 {
             return self.synchronize();
         }
         let _guard = self.context.enter()?;
         // SAFETY: `from` may be read and stays borrowed until the stream has been waited for.
         let enqueued = check_code(unsafe {
-            cuMemcpyHtoDAsync_v2(to.address, from.as_ptr().cast(), bytes, self.stream)
+            cuMemcpyHtoDAsync_v2(to.address(), from.as_ptr().cast(), bytes, self.stream)
         });
         self.synchronize()?;
         enqueued
@@ -448,23 +333,23 @@ impl Work<'_> {
 
     /// Sets all bytes to 0, in the order of the stream.
     pub(super) fn clear(&self, region: Region<'_>) -> Result<(), Error> {
-        if region.bytes == 0 {
+        if region.bytes() == 0 {
             return Ok(());
         }
         let stream = self.stream.stream;
         // SAFETY: the region stays until the stream is done with it; its type says so.
-        check_code(unsafe { cuMemsetD8Async(region.address, 0, region.bytes, stream) })
+        check_code(unsafe { cuMemsetD8Async(region.address(), 0, region.bytes(), stream) })
     }
 
     /// Copies as many bytes as both have, in the order of the stream.
     pub(super) fn copy(&self, from: Region<'_>, to: Region<'_>) -> Result<(), Error> {
-        let bytes = from.bytes.min(to.bytes);
+        let bytes = from.bytes().min(to.bytes());
         if bytes == 0 {
             return Ok(());
         }
         let stream = self.stream.stream;
         // SAFETY: as in `clear`, for both regions.
-        check_code(unsafe { cuMemcpyDtoDAsync_v2(to.address, from.address, bytes, stream) })
+        check_code(unsafe { cuMemcpyDtoDAsync_v2(to.address(), from.address(), bytes, stream) })
     }
 
     /// Launches a kernel with so many blocks.

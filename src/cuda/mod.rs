@@ -56,6 +56,7 @@ mod device;
 mod dilation;
 mod drawing;
 mod driver;
+mod enqueue;
 mod error;
 mod geometry;
 mod jump;
