@@ -55,6 +55,19 @@ impl Work {
         }
     }
 
+    /// The name of a call that asks for it, without what says whether it waits.
+    pub(crate) const fn call(&self) -> &'static str {
+        match self {
+            Self::Launch(_) => "cuLaunchKernel",
+            Self::Upload(..) => "cuMemcpyHtoD",
+            Self::Download(..) => "cuMemcpyDtoH",
+            Self::Copy(..) => "cuMemcpyDtoD",
+            Self::Set(..) => "cuMemset",
+            Self::Record(..) => "cuEventRecord",
+            Self::Wait(..) => "cuStreamWaitEvent",
+        }
+    }
+
     /// What it is, for messages.
     pub(crate) fn name(&self) -> String {
         match self {

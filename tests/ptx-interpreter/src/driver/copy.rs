@@ -31,11 +31,11 @@ pub extern "C" fn cuMemFree_v2(address: u64) -> i32 {
 }
 
 fn at_once(work: Work) -> i32 {
-    guard("cuMemFree_v2", |driver| driver.context()?.at_once(work))
+    guard(work.call(), |driver| driver.context()?.at_once(work))
 }
 
 fn later(stream: u64, work: Work) -> i32 {
-    guard("cuMemFree_v2", |driver| driver.context()?.enqueue(stream, work).map(|_| ()))
+    guard(work.call(), |driver| driver.context()?.enqueue(stream, work).map(|_| ()))
 }
 
 fn host(address: usize, bytes: usize) -> Result<(), i32> {
