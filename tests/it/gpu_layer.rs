@@ -339,3 +339,33 @@ fn operations(device: &Device) -> Result<(), Error> {
     eprintln!("operation: freed");
     Ok(())
 }
+
+/// Two streams with one workspace, which has one state: the interpreter finds it. A state that is not
+/// reset would be found by the counts of the next pass.
+#[test]
+fn two_launches_on_one_state() -> Result<(), Error> {
+    let Some(device) = device() else { return Ok(()) };
+    if std::env::var("DROPBLOCK_ONE_STATE").is_ok() {
+        let plan = DropBlock::new(3, 0.2)?.plan(Shape::nchw(2, 3, 37, 41))?;
+        let (one, two) = (device.stream()?, device.stream()?);
+        let layer = Layer::new(&plan, &one)?;
+        let mut workspace = device.zeros::<u64>(layer.workspace_words())?;
+        for stream in [&one, &two] {
+            let mut x = device.upload(&input(&plan))?;
+            let pass = layer.on(stream, workspace.slice_mut())?;
+            pass.forward_in_place(Key::new(1), x.slice_mut(), None)?;
+            // Freed without a wait.
+            std::mem::forget(x);
+        }
+        one.synchronize()?;
+        return two.synchronize();
+    }
+    if is_interpreter(&device) {
+        let test = "gpu_layer::two_launches_on_one_state";
+        let found = child(&[("DROPBLOCK_ONE_STATE", "1")], test);
+        assert!(!found.status.success());
+        let text = String::from_utf8_lossy(&found.stderr).into_owned();
+        assert!(text.contains("change the same memory, without order"), "{text}");
+    }
+    Ok(())
+}
