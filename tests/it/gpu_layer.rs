@@ -257,7 +257,7 @@ fn calls_of_the_driver() -> Result<(), Error> {
         println!("not run: only the interpreter tells its calls");
         return Ok(());
     }
-    let found = child(&[("PTX_CALLS", "1")], "gpu_layer::calls_of_the_driver");
+    let found = child(&[("PTX_CALLS", "1")], &["gpu_layer::calls_of_the_driver"]);
     let text = String::from_utf8_lossy(&found.stderr).into_owned();
     assert!(found.status.success(), "{text}");
     let mut calls: Vec<String> = vec![];
@@ -362,7 +362,7 @@ fn two_launches_on_one_state() -> Result<(), Error> {
     }
     if is_interpreter(&device) {
         let test = "gpu_layer::two_launches_on_one_state";
-        let found = child(&[("DROPBLOCK_ONE_STATE", "1")], test);
+        let found = child(&[("DROPBLOCK_ONE_STATE", "1")], &[test]);
         assert!(!found.status.success());
         let text = String::from_utf8_lossy(&found.stderr).into_owned();
         assert!(text.contains("change the same memory, without order"), "{text}");
