@@ -578,7 +578,7 @@ fn broken_kernels_are_caught() {
         ("dense", "bar.sync", "nothing"),
         ("groups_bf16", "st.global.v4", "+1"),
         ("apply_f32", "st.global.v4", "+1"),
-        ("last_f32", "bar.sync", "nothing"),
+        ("drop", "bar.sync", "nothing"),
         ("dilate_bits", "add.s64", "sub.s64"),
     ] {
         let mistakes = list.lines().filter_map(|line| Some(line.split_once("mutation ")?.1));
