@@ -172,3 +172,17 @@ fn views_of_every_kind() -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Channels last, in more groups of 32 than one, whole or not, at the end of a plane and before it.
+#[test]
+fn channels_last_of_every_width() -> Result<(), Error> {
+    let layer = layer(BlockSize::uniform(3), Gamma::Paper { scale: 1.0 })?;
+    for (i, channels) in [8, 24, 32, 40, 64, 104].into_iter().enumerate() {
+        for (j, of) in [Type::F32, Type::F16, Type::Bf16].into_iter().enumerate() {
+            let scale = [Scale::Fixed, Scale::PerTensor][(i + j) % 2];
+            let shape = (Shape::nhwc(2, 5, 7 + i, channels), None);
+            check(&case(layer.with_scale(scale), shape), Launch::new(3, 4096), of)?;
+        }
+    }
+    Ok(())
+}
