@@ -66,15 +66,15 @@ fn compare(device: &Device, plan: &Plan) -> Result<bool, Error> {
 
     // Once per layer: memory on the device.
     let stream = device.stream()?;
-    let mut layer = Layer::new(plan, &stream)?;
+    let layer = Layer::new(plan, &stream)?;
     let mut device_x = device.upload(&input)?;
     let mut device_dy = device.upload(&input)?;
     let mut counts = device.zeros::<u64>(plan.groups())?;
 
     // Once per training step. Nothing of this waits.
     let start = stream.record()?;
-    layer.forward_in_place(key, device_x.slice_mut(), Some(counts.slice_mut()))?;
-    layer.backward_in_place(key, Some(counts.slice()), device_dy.slice_mut())?;
+    layer.pass().forward_in_place(key, device_x.slice_mut(), Some(counts.slice_mut()))?;
+    layer.pass().backward_in_place(key, Some(counts.slice()), device_dy.slice_mut())?;
     let end = stream.record()?;
 
     let (mut there, mut gradient) = (vec![0.0; input.len()], vec![0.0; input.len()]);

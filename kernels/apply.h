@@ -1,371 +1,203 @@
-// From a tile of the mask to the elements: scaled, filled with a value or with noise.
+// Applying a mask in memory, as fast as the memory allows: what the tensor's vectors, of 16 bytes,
+// have in common decides which kernel can. All others go through general.h.
+//
+// Elements are loaded before the mask and the scale, so that the kernel waits once.
 #ifndef DROPBLOCK_APPLY_H
 #define DROPBLOCK_APPLY_H
 
 #include "element.h"
-#include "mask.h"
-#include "noise.h"
-#include "place.h"
 
-// The mask of a tile that was drawn here: a unit is an element of the tile.
-struct Drawn {
-    enum { SCALES = 1 }; // whatever `Tensor::keep` says
-    const u32 *words;
+enum { LINE_THREADS = 128, THREADS = 256, GROUP_VECTORS = 2 * THREADS };
 
-    MEMBER u32 bits(u32 at, u32 count) const { return words[at / 32] >> at % 32 & low_bits(count); }
-    // `place` is not needed: axes stand in the order of the units.
-    MEMBER bool bit(u32 at, const Place &) const { return words[at / 32] >> at % 32 & 1; }
-    MEMBER u32 gather(const Tensor &t, u32 at, u32 count, u64 *element) const {
-        *element = locate(t, at).element;
-        return bits(at, count);
-    }
-};
+// The bits of the elements of a vector, and more above them.
+template <class E> DEVICE u32 bits_at(const u32 *words, u32 vector) {
+    enum { V = E::PER_VECTOR };
+    return words[vector / (32 / V)] >> vector % (32 / V) * V;
+}
 
-// A mask in memory. As a line its words begin with those of the tile, else with the mask.
-struct Stored {
-    enum { SCALES = 0 };
-    const u32 *words;
-
-    MEMBER u32 bits(u32 at, u32 count) const { return words[at / 32] >> at % 32 & low_bits(count); }
-    MEMBER bool bit(u32, const Place &p) const { return words[p.unit / 32] >> p.unit % 32 & 1; }
-    // The bits of neighbouring elements, and where the first of them lies.
-    MEMBER u32 gather(const Tensor &t, u32 at, u32 count, u64 *element) const {
-        u64 step = t.axes[t.rank - 1].unit;
-        Place p;
-        p.left = 0;
-        u32 bits = 0;
-#pragma clang loop unroll(disable)
-        for (u32 j = 0; j < count; ++j) {
-            if (p.left == 0) {
-                p = locate(t, at + j);
-                if (j == 0) {
-                    *element = p.element;
-                    if (step == 0 && p.left >= count) return bit(at, p) ? low_bits(count) : 0;
-                }
-            }
-            bits |= (u32)bit(at + j, p) << j;
-            p.unit += step;
-            --p.left;
-        }
-        return bits;
-    }
-};
-
-// The scales of elements of a line: all the same, or from a table by scale group or by position.
-// A vector's come from two places of the table at most, before and after a border.
-template <class E> struct Uniform {
-    enum { SAME = 1 };
-    typename E::Scale scale;
-
-    MEMBER void begin(u32, u32) {}
-    MEMBER typename E::Scale at(u32) const { return scale; }
-};
-
-template <class E> struct ByGroup {
-    enum { SAME = 0 };
-    const typename E::Scale *table;
-    typename E::Scale before, after;
-    u32 border;
-
-    MEMBER explicit ByGroup(const typename E::Scale *table) : table(table) {}
-    MEMBER void begin(u32 at, u32 count) {
-        u32 index = periods.index(at);
-        border = periods.left(at, index);
-        before = table[index];
-        after = border < count ? table[index + 1] : before;
-    }
-    MEMBER typename E::Scale at(u32 j) const { return j < border ? before : after; }
-};
-
-template <class E> struct ByPosition {
-    enum { SAME = 0 };
-    const typename E::Scale *table, *before, *after;
-    u32 border;
-
-    MEMBER explicit ByPosition(const typename E::Scale *table) : table(table) {}
-    MEMBER void begin(u32 at, u32) {
-        border = periods.left(at, periods.index(at));
-        before = table + periods.place(at);
-        after = table - border;
-    }
-    MEMBER typename E::Scale at(u32 j) const { return (j < border ? before : after)[j]; }
-};
-
-// The kept ones of a vector multiplied, the dropped ones replaced.
-template <class E, class S> DEVICE Vector scaled(Vector v, u32 bits, u64 value, const S &scale) {
+// One element behind the last whole vector.
+template <class E> DEVICE void apply_one(const Line &line, u32 at, typename E::Scale scale) {
     typedef typename E::Raw Raw;
+    bool dropped = line.words[at / 32] >> at % 32 & 1;
+    ((Raw *)line.y)[at] = dropped ? 0 : kept<E>(((const Raw *)line.x)[at], scale);
+}
+
+// `N` vectors a thread, at the distance of a block of threads from each other.
+template <class E> DEVICE void apply_line(const Line &line) {
+    typedef Same<typename E::Scale> Scale;
+    enum { N = E::PER_WORD == 2 ? 2 : 1, V = E::PER_VECTOR };
+    const Vector *x = (const Vector *)line.x;
+    Vector *y = (Vector *)line.y;
+    u32 first = block_index() * N * LINE_THREADS + thread_index();
+    if (block_index() < line.whole) {
+        Vector v[N];
+        u32 bits[N];
 #pragma unroll
-    for (u32 j = 0; j < E::PER_VECTOR; ++j) {
-        Raw x = kept<E>(get<Raw>(v, j), scale.at(j));
-        put<Raw>(v, j, bits >> j & 1 ? (Raw)value : x);
-    }
-    return v;
-}
-
-// Scales a part of a line, which begins at element `first`. Vectors are moved whole if `wide`: a
-// table of scales must not change more than once within one.
-template <class E, class B, class S>
-DEVICE void scale_line(const B &mask, const Tensor &t, u64 first, u32 len, S scale, bool wide) {
-    typedef typename E::Raw Raw;
-    enum { V = E::PER_VECTOR };
-    const Raw *x = (const Raw *)t.x + first;
-    Raw *y = (Raw *)t.y + first;
-    u32 vectors = wide && t.vector == 1 ? len / V : 0, threads = thread_count();
-    if (S::SAME) {
-        // Two loads are on their way before the first is used.
-#pragma clang loop unroll(disable)
-        for (u32 i = thread_index(); i < vectors; i += 2 * threads) {
-            u32 j = i + threads;
-            bool both = j < vectors;
-            Vector v = ((const Vector *)x)[i], w = v;
-            if (both) w = ((const Vector *)x)[j];
-            ((Vector *)y)[i] = scaled<E>(v, mask.bits(i * V, V), t.value, scale);
-            if (both) ((Vector *)y)[j] = scaled<E>(w, mask.bits(j * V, V), t.value, scale);
+        for (u32 k = 0; k < N; ++k) v[k] = x[first + k * LINE_THREADS];
+#pragma unroll
+        for (u32 k = 0; k < N; ++k) bits[k] = bits_at<E>(line.words, first + k * LINE_THREADS);
+        Scale scale = {same_scale<E>(line.scales)};
+#pragma unroll
+        for (u32 k = 0; k < N; ++k) {
+            y[first + k * LINE_THREADS] = applied<E>(v[k], bits[k], scale);
         }
-    } else {
-#pragma clang loop unroll(disable)
-        for (u32 i = thread_index(); i < vectors; i += threads) {
-            u32 bits = mask.bits(i * V, V);
-            Vector v = ((const Vector *)x)[i];
-            scale.begin(i * V, V);
-            ((Vector *)y)[i] = scaled<E>(v, bits, t.value, scale);
-        }
-    }
-#pragma clang loop unroll(disable)
-    for (u32 at = vectors * V + thread_index(); at < len; at += threads) {
-        scale.begin(at, 1);
-        y[at] = mask.bits(at, 1) ? (Raw)t.value : kept<E>(x[at], scale.at(0));
-    }
-}
-
-// Elements of `1 << shift` bytes that are only written, never looked at; the value is repeated to 8.
-struct Cells {
-    u8 *y;
-    u64 value;
-    u32 shift;
-
-    MEMBER void write(u64 element) const {
-        u8 *at = y + (element << shift);
-        switch (shift) {
-        case 0: *at = (u8)value; break;
-        case 1: *(u16 *)at = (u16)value; break;
-        case 2: *(u32 *)at = (u32)value; break;
-        default: *(u64 *)at = value;
-        }
-    }
-
-    // Writes those of a vector's elements whose bits are set, from the given one on.
-    MEMBER void write_set(u64 element, u32 bits, u32 per_vector) const {
-        if (bits == low_bits(per_vector)) {
-            u32 low = (u32)value, high = (u32)(value >> 32);
-            *(Vector *)(y + (element << shift)) = Vector{low, high, low, high};
-            return;
-        }
-#pragma clang loop unroll(disable)
-        for (; bits != 0; bits &= bits - 1) write(element + __builtin_ctz(bits));
-    }
-};
-
-// Writes the value to the dropped elements of a tile.
-template <class B> DEVICE void drop_tile(const B &mask, const Tensor &t, u32 shift) {
-    u32 len = (u32)tile.len, per_vector = 16 >> shift;
-    bool line = t.line == 1;
-    u64 first = line ? tile.first : 0;
-    Cells cells = {(u8 *)t.y, t.value, shift};
-    u32 vectors = (line ? t.vector == 1 : side_by_side(t, per_vector)) ? len / per_vector : 0;
-#pragma clang loop unroll(disable)
-    for (u32 i = thread_index(); i < vectors; i += thread_count()) {
-        u32 at = i * per_vector;
-        u64 element = first + at;
-        u32 bits = line ? mask.bits(at, per_vector) : mask.gather(t, at, per_vector, &element);
-        if (bits != 0) cells.write_set(element, bits, per_vector);
-    }
-#pragma clang loop unroll(disable)
-    for (u32 at = vectors * per_vector + thread_index(); at < len; at += thread_count()) {
-        u64 element = first + at;
-        bool dropped;
-        if (line) {
-            dropped = mask.bits(at, 1);
-        } else {
-            Place p = locate(t, at);
-            dropped = mask.bit(at, p);
-            element = p.element;
-        }
-        if (dropped) cells.write(element);
-    }
-}
-
-// Writes noise to the dropped elements of a tile.
-template <class E, class B> DEVICE void fill(const B &mask, const Tensor &t) {
-    typedef typename E::Raw Raw;
-    Raw *y = (Raw *)t.y;
-    u32 len = (u32)tile.len;
-#pragma clang loop unroll(disable)
-    for (u32 at = thread_index(); at < len; at += thread_count()) {
-        u64 element = tile.first + at, number = t.first_number + element;
-        bool dropped;
-        if (t.line == 1) {
-            dropped = mask.bits(at, 1);
-        } else {
-            Place p = locate(t, at);
-            dropped = mask.bit(at, p);
-            element = p.element;
-            number = p.number;
-        }
-        if (dropped) y[element] = E::from_deviate(deviate(t.noise, number));
-    }
-}
-
-template <class E> DEVICE typename E::Scale scale_of(const Scales &s, u64 group) {
-    u64 dropped = s.counts[group];
-    u64 kept = s.group_units > dropped ? s.group_units - dropped : 0;
-    return ratio(s.group_units, kept, typename E::Scale());
-}
-
-// The scales of groups `first` to `first + count` to the pool, which must be free. Ends with a
-// barrier.
-template <class E>
-DEVICE void set_scales(const Scales &s, u64 first, u32 count, typename E::Scale *pool) {
-#pragma clang loop unroll(disable)
-    for (u32 i = thread_index(); i < count; i += thread_count()) {
-        pool[i] = scale_of<E>(s, first + i);
-    }
-    barrier();
-}
-
-// Scales a tile of a line whose planes are so long. `pool` has room for so many scales.
-template <class E, class B>
-DEVICE void scale_tile_of_line(const B &mask, const Scales &s, const Tensor &t,
-                               typename E::Scale *pool, u32 room) {
-    typedef typename E::Scale Scale;
-    enum { V = E::PER_VECTOR };
-    u32 len = (u32)tile.len;
-    if (s.kind == 2) {
-        u64 first = tile.first, plane = geometry.plane;
-        if (thread_index() == 0) periods.set(first, plane);
-        barrier();
-        ByPosition<E> scales((const Scale *)s.positions);
-        scale_line<E>(mask, t, first, len, scales, plane >= V);
         return;
     }
-    // Parts that meet no more groups than have room.
-    u64 most_units = s.kind == 1 ? (u64)(room - 2) * least<u64>(s.group_units, MAX_TILE) : len;
-    u32 part = most_units >= len ? len : (u32)most_units / 64 * 64;
+    // The end of the line.
+    u32 vectors = line.len / V, at = vectors * V + thread_index();
+    Scale scale = {same_scale<E>(line.scales)};
 #pragma clang loop unroll(disable)
-    for (u32 at = 0; at < len; at += part) {
-        u32 n = least<u32>(part, len - at);
-        B rest = {mask.words + at / 32};
-        Uniform<E> uniform = {(Scale)s.factor};
-        if (s.kind == 1) {
-            u64 first = tile.first + at;
-            // Of the last part all threads are done.
-            barrier();
-            if (thread_index() == 0) periods.set(first, s.group_units);
-            barrier();
-            u32 met = periods.index(n - 1) + 1;
-            set_scales<E>(s, periods.first, met, pool);
-            if (met > 1) {
-                ByGroup<E> scales(pool);
-                scale_line<E>(rest, t, first, n, scales, s.group_units >= V);
-                continue;
-            }
-            uniform.scale = pool[0];
-        }
-        scale_line<E>(rest, t, tile.first + at, n, uniform, true);
+    for (u32 k = 0; k < N && first < vectors; ++k, first += LINE_THREADS) {
+        y[first] = applied<E>(x[first], bits_at<E>(line.words, first), scale);
     }
+    if (at < line.len) apply_one<E>(line, at, scale.scale);
 }
 
-// The groups that a tile of a tensor meets: strides are not negative, so that they lie between
-// those of the least and the greatest indices that occur.
-struct Groups {
-    u64 first, last;
-
-    MEMBER Groups(const Tensor &t, u32 len) {
-        first = last = 0;
-        u64 carry = len - 1;
-        // From the innermost axis. Where an outer index changes, inner ones may take any value.
-#pragma clang loop unroll(disable)
-        for (int k = (int)t.rank - 1; k >= 0; --k) {
-            u64 size = t.axes[k].size, stride = t.axes[k].group;
-            u64 low = digits[k], high = low + carry;
-            carry = divide(high, size);
-            if (carry > 0) {
-                low = 0;
-                high = size - 1;
-            }
-            first += low * stride;
-            last += high * stride;
-        }
-    }
-};
-
-// Scales a tile of a tensor by its axes.
-template <class E, class B>
-DEVICE void scale_tile_by_axes(const B &mask, const Scales &s, const Tensor &t,
-                               typename E::Scale *pool, u32 room) {
-    u32 len = (u32)tile.len;
-    typedef typename E::Raw Raw;
+// A line of several groups, none shorter than a vector, so that at most one border is in it.
+template <class E> DEVICE void apply_groups(const Line &line) {
     typedef typename E::Scale Scale;
     enum { V = E::PER_VECTOR };
-    const Raw *x = (const Raw *)t.x;
-    Raw *y = (Raw *)t.y;
-    Uniform<E> uniform = {(Scale)s.factor};
-    bool one = s.kind == 0, table = false;
-    u64 first_group = 0;
-    if (s.kind == 1) {
-        Groups groups(t, len);
-        first_group = groups.first;
-        table = groups.last - groups.first < room;
-        one = groups.last == groups.first;
-        // At least one: the compiler reads that of the first group before it knows whether it is
-        // wanted.
-        set_scales<E>(s, first_group, table ? (u32)(groups.last - first_group) + 1 : 1, pool);
-        if (one) uniform.scale = pool[0];
+    const Scale *scales = (const Scale *)line.scales.from + line.periods.first;
+    u32 vectors = line.len / V, first = block_index() * GROUP_VECTORS + thread_index(), left;
+    Vector v[2];
+#pragma unroll
+    for (u32 k = 0; k < 2; ++k) {
+        u32 at = first + k * THREADS;
+        if (at < vectors) v[k] = ((const Vector *)line.x)[at];
     }
-    u32 vectors = one && side_by_side(t, V) ? len / V : 0;
-#pragma clang loop unroll(disable)
-    for (u32 i = thread_index(); i < vectors; i += thread_count()) {
-        u64 element;
-        u32 bits = mask.gather(t, i * V, V, &element);
-        Vector v = *(const Vector *)(x + element);
-        *(Vector *)(y + element) = scaled<E>(v, bits, t.value, uniform);
+#pragma unroll
+    for (u32 k = 0; k < 2; ++k) {
+        u32 at = first + k * THREADS;
+        if (at >= vectors) continue;
+        const Scale *scale = scales + group_of(line.periods, at * V, &left);
+        Border<Scale> border = {scale[0], scale[left < V ? 1 : 0], left};
+        ((Vector *)line.y)[at] = applied<E>(v[k], bits_at<E>(line.words, at), border);
     }
-#pragma clang loop unroll(disable)
-    for (u32 at = vectors * V + thread_index(); at < len; at += thread_count()) {
-        Place p = locate(t, at);
-        if (mask.bit(at, p)) {
-            y[p.element] = (Raw)t.value;
-            continue;
-        }
-        Scale scale = uniform.scale;
-        if (s.kind == 2) {
-            scale = ((const Scale *)s.positions)[p.position];
-        } else if (!one) {
-            scale = table ? pool[p.group - first_group] : scale_of<E>(s, p.group);
-        }
-        y[p.element] = kept<E>(x[p.element], scale);
+    u32 at = vectors * V + thread_index();
+    if (block_index() == line.whole && at < line.len) {
+        apply_one<E>(line, at, scales[group_of(line.periods, at, &left)]);
     }
 }
 
-// Everything that a scaling kernel does with a tile, whose digits are set where it is no line.
-// `memory` is for scales, so many bytes.
-template <class E, class B>
-DEVICE void apply_tile(const B &mask, const Scales &s, const Tensor &t, u64 *memory, u32 bytes) {
-    typedef typename E::Scale Scale;
-    Scale *pool = (Scale *)memory;
-    u32 room = bytes / sizeof(Scale);
-    if (B::SCALES || t.keep == 0) {
-        if (t.line == 1) {
-            scale_tile_of_line<E>(mask, s, t, pool, room);
-        } else {
-            scale_tile_by_axes<E>(mask, s, t, pool, room);
+// One mask for several maps or samples: a thread serves the same vector of four of them.
+template <class E> DEVICE void apply_shared(const Shared &shared) {
+    u32 thread = block_index() * THREADS + thread_index();
+    if (thread >= shared.threads) return;
+    u32 vector, quad, vectors = shared.inner.d;
+    u32 rest = divide(thread, shared.inner, &vector), outer = divide(rest, shared.quads, &quad);
+    u64 at = (u64)(outer * shared.repeat + 4 * quad) * vectors + vector;
+    const Vector *x = (const Vector *)shared.x + at;
+    Vector *y = (Vector *)shared.y + at;
+    u32 left = shared.repeat - 4 * quad;
+    Vector v[4];
+#pragma unroll
+    for (u32 k = 0; k < 4; ++k) {
+        if (k < left) v[k] = x[(u64)k * vectors];
+    }
+    u32 bits = bits_at<E>(shared.words, outer * vectors + vector);
+    Same<typename E::Scale> scale = {same_scale<E>(shared.scales)};
+#pragma unroll
+    for (u32 k = 0; k < 4; ++k) {
+        if (k < left) y[(u64)k * vectors] = applied<E>(v[k], bits, scale);
+    }
+}
+
+enum { TURNED = 32, MAX_CHANNELS = 2048 };
+
+// Bit i of lane j becomes bit j of lane i.
+DEVICE u32 turned(u32 bits, u32 lane) {
+#pragma unroll
+    for (u32 i = 0; i < 5; ++i) {
+        // Of 2 `step` bits the lower half: all ones, divided by 2^step + 1.
+        u32 step = 16 >> i, low = (u32)(0xffffffffull / ((1ull << step) + 1));
+        u32 other = of_partner(bits, step);
+        bits = lane & step ? (bits & ~low) | (other >> step & low)
+                           : (bits & low) | (other << step & ~low);
+    }
+    return bits;
+}
+
+// Channels last: a block takes 32 positions and all channels. Warps turn 32 channels at a time, so
+// that the bits of a position lie side by side, in `words` for each position; then the block is one
+// line of vectors.
+template <class E> DEVICE void apply_last(const Last &last, u32 *words) {
+    enum { V = E::PER_VECTOR, N = 2 };
+    u32 thread = thread_index(), lane = thread % 32, tile;
+    u32 sample = divide(block_index(), last.tiles, &tile), first = tile * TURNED;
+    u32 positions = least<u32>(last.plane - first, TURNED), channels = last.channels.d;
+    u32 vectors = positions * channels / V, groups = (channels + 31) / 32;
+    u64 begin = ((u64)sample * last.plane + first) * channels / V;
+    const Vector *x = (const Vector *)last.x + begin;
+    Vector *y = (Vector *)last.y + begin;
+    Vector v[N];
+#pragma unroll
+    for (u32 k = 0; k < N; ++k) {
+        if (thread + k * THREADS < vectors) v[k] = x[thread + k * THREADS];
+    }
+#pragma clang loop unroll(disable)
+    for (u32 group = thread / 32; group < groups; group += THREADS / 32) {
+        u32 channel = group * 32 + lane, low = 0, high = 0;
+        u64 unit = ((u64)sample * channels + channel) * last.plane + first;
+        u32 in_word = (u32)unit % 32;
+        if (channel < channels) {
+            low = last.words[unit / 32];
+            if (in_word + positions > 32) high = last.words[unit / 32 + 1];
+        }
+        u32 bits = (u32)(((u64)high << 32 | low) >> in_word);
+        words[lane * groups + group] = turned(bits, lane);
+    }
+    Same<typename E::Scale> scale = {same_scale<E>(last.scales)};
+    barrier();
+#pragma clang loop unroll(disable)
+    for (u32 i = thread; i < vectors; i += N * THREADS) {
+        if (i != thread) {
+#pragma unroll
+            for (u32 k = 0; k < N; ++k) {
+                if (i + k * THREADS < vectors) v[k] = x[i + k * THREADS];
+            }
+        }
+#pragma unroll
+        for (u32 k = 0; k < N; ++k) {
+            u32 at = i + k * THREADS, channel;
+            if (at >= vectors) continue;
+            u32 position = divide(at * V, last.channels, &channel);
+            u32 bits = words[position * groups + channel / 32] >> channel % 32;
+            y[at] = applied<E>(v[k], bits, scale);
         }
     }
-    if (t.fill == 1) {
-        // Other threads may have written these elements.
-        barrier();
-        fill<E>(mask, t);
+}
+
+// Dropping only, elements of one size: a warp takes 128 words, and its lanes write the 32 elements
+// of one word at a time, those that are dropped.
+template <class R> DEVICE void drop_line(const Line &line, const Vector *words, R value) {
+    u32 thread = thread_index(), lane = thread % 32;
+    u32 first = (block_index() * THREADS + thread - lane) * 128;
+    R *y = (R *)line.y + first + lane;
+#pragma clang loop unroll_count(2)
+    for (u32 i = 0; i < 32; ++i, y += 128) {
+        Vector bits = words[thread - lane + i];
+#pragma unroll
+        for (u32 k = 0; k < 4; ++k) {
+            if (bits[k] >> lane & 1) y[32 * k] = value;
+        }
     }
+}
+
+// Four words a thread, those past the end 0.
+DEVICE Vector four_words(const Line &line) {
+    u32 word = (block_index() * THREADS + thread_index()) * 4, pairs = words_of(line.len);
+    const u64 *words = (const u64 *)line.words;
+    u64 a = word / 2 < pairs ? words[word / 2] : 0;
+    u64 b = word / 2 + 1 < pairs ? words[word / 2 + 1] : 0;
+    Vector bits = {(u32)a, (u32)(a >> 32), (u32)b, (u32)(b >> 32)};
+    if (block_index() >= line.whole) {
+#pragma unroll
+        for (u32 k = 0; k < 4; ++k) {
+            u32 start = (word + k) * 32;
+            bits[k] &= low_bits(line.len > start ? line.len - start : 0);
+        }
+    }
+    return bits;
 }
 
 #endif

@@ -7,7 +7,7 @@
 #include "noise_table.h"
 
 typedef short i16;
-typedef int i32;
+
 
 // As many as the table in src/cuda/conformance.rs has.
 enum { OPERATIONS = 122 };
@@ -255,7 +255,7 @@ DEVICE void memory(const u64 *operands, u64 *results, u64 count) {
 // For all pairs of operands, results in this order: for each pair both numbers, as 16 bytes that
 // are turned by 4; for each operation its results; then, of all first operands, the sum, the sum
 // of their low halves and the OR of their low halves, to which all threads add. These must be 0.
-KERNEL conformance(const u64 *operands, u64 *results, u64 count) {
+KERNEL(1024) conformance(const u64 *operands, u64 *results, u64 count) {
     u64 *of = results + 2 * count, *total = of + OPERATIONS * count;
     if (thread_index() < 2) totals[thread_index()] = 0;
     barrier();

@@ -4,56 +4,34 @@
 
 #include "mask.h"
 
-// Sets the blocks of `run` cells side by side, all rows that lie in the tile.
-DEVICE void set_blocks(const Cell &cell, u64 run) {
-    const volatile Geometry &g = geometry;
-    i64 from = (i64)cell.w + g.reach[1][2];
-    i64 to = from + (i64)(run - 1 + g.block[2]);
-    u64 first_d = (u64)most<i64>((i64)cell.d + g.reach[1][0], 0);
-    u64 first_h = (u64)most<i64>((i64)cell.h + g.reach[1][1], 0);
-    u64 end_d = least<u64>((u64)((i64)cell.d + g.reach[0][0] + 1), g.map[0]);
-    u64 end_h = least<u64>((u64)((i64)cell.h + g.reach[0][1] + 1), g.map[1]);
-    u64 end_row = tile.first_row + tile.rows;
-#pragma clang loop unroll(disable)
-    for (u64 d = first_d; d < end_d; ++d) {
-        u64 slice = (cell.plane * g.map[0] + d) * g.map[1];
-        u64 row = most<u64>(slice + first_h, tile.first_row);
-        u64 end = least<u64>(slice + end_h, end_row);
-#pragma clang loop unroll(disable)
-        for (; row < end; ++row) set_columns(row, from, to);
-    }
-}
-
-// Sets the blocks of a word's runs. Units are counted from the first of the tile's first plane.
-DEVICE void dilate_word(u32 bits, u64 unit) {
-    u64 width = geometry.map[2];
-#pragma clang loop unroll(disable)
-    while (bits != 0) {
-        u32 skip = (u32)__builtin_ctz(bits);
-        bits >>= skip;
-        unit += skip;
-        Cell cell = cell_of(geometry.grid, unit);
-        u32 run = bits == ~0u ? 32 : (u32)__builtin_ctz(~bits);
-        run = (u32)least<u64>(run, width - cell.w);
-        set_blocks(cell, run);
-        bits = run < 32 ? bits >> run : 0;
-        unit += run;
-    }
-}
-
-// Dilates the block's tile of the destination, in shared memory.
-DEVICE void dilate_tile(const Mask &mask, const u32 *source) {
-    begin_tile(mask, mask.map);
+// Dilates the block's tile, in shared memory: `before` units of the source come before the plane in
+// which the part begins.
+DEVICE void dilate_tile(const Mask &mask, const Tile &tile, const u32 *source, u64 before) {
+    for (u32 i = thread_index(); i < words_of(tile.len); i += thread_count()) tile_bits[i] = 0;
+    barrier();
     if (tile.begin < tile.end) {
-        u64 begin = tile.plane_start + tile.begin, end = tile.plane_start + tile.end;
-        u64 word = begin / 32 + thread_index(), last = (end - 1) / 32;
-        for (; word <= last; word += thread_count()) {
+        u64 plane = before + (u64)tile.plane * mask.plane.d;
+        u64 begin = plane + (u64)tile.begin, end = plane + (u64)tile.end;
+        u32 rows = mask.block[0] * mask.block[1];
+#pragma clang loop unroll(disable)
+        for (u64 word = begin / 32 + thread_index(); word * 32 < end; word += thread_count()) {
             u64 unit = word * 32;
-            u32 bits = source[word];
-            // Units of other planes, and past the end.
-            u32 skip = unit < begin ? (u32)(begin - unit) : 0;
-            bits &= low_bits((u32)least<u64>(end - unit, 32));
-            dilate_word(bits >> skip, unit + skip - tile.plane_start);
+            // Not the units of other planes, nor those past the end.
+            u32 bits = source[word] & low_bits((u32)least<u64>(end - unit, 32));
+            if (unit < begin) bits &= ~low_bits((u32)(begin - unit));
+            // Run by run, as far as it lies in a row.
+#pragma clang loop unroll(disable)
+            while (bits != 0) {
+                u32 skip = (u32)__builtin_ctz(bits), in_row, unset = ~(bits >> skip);
+                u32 position = (u32)(unit + skip - plane);
+                u32 run = unset == 0 ? 32 : (u32)__builtin_ctz(unset);
+                divide(position, mask.row_cells, &in_row);
+                run = least(run, mask.row_cells.d - in_row);
+                bits &= ~(low_bits(run) << skip);
+                Corner corner(mask, tile, position);
+#pragma clang loop unroll(disable)
+                for (u32 row = 0; row < rows; ++row) corner.set_row(mask, tile, row, run);
+            }
         }
     }
     barrier();

@@ -2,105 +2,101 @@
 #include "apply.h"
 #include "conformance.h"
 #include "count.h"
+#include "dense.h"
 #include "dilate.h"
+#include "general.h"
+#include "mask.h"
 
-// Bytes for the scales of a tile's groups: beside a mask those of the list, else more.
-enum { LIST_BYTES = sizeof(list), POOL_BYTES = 16384 };
-SHARED u64 pool[POOL_BYTES / 8];
-
-DEVICE void write_tile(u32 *mask) {
-    u32 *words = mask + tile.first / 32;
-    for (u32 i = thread_index(); i < words_of((u32)tile.len); i += thread_count()) {
-        words[i] = tile_bits[i];
+// Writes the tile, and returns how many bits of it this thread has written.
+DEVICE u32 write_tile(const Mask &mask, const Tile &tile) {
+    u64 *words = (u64 *)mask.words + tile.first / 64;
+    u32 sum = 0;
+    for (u32 i = thread_index(); i < words_of(tile.len); i += thread_count()) {
+        u64 bits = tile_bits[i];
+        words[i] = bits;
+        sum += (u32)__builtin_popcountll(bits);
     }
+    return sum;
 }
 
-// Adds what the tile drops to the counts of its groups, if they are wanted.
-DEVICE void count_drawn(u64 *counts, u64 group_planes) {
-    if (counts == nullptr) return;
-    count_tile(tile_bits, tile.first, (u32)tile.len, counts, group_planes * geometry.plane);
-}
-
-KERNEL generate(Mask mask, u32 *words, u64 *counts, u64 group_planes) {
-    draw_tile(mask);
-    if (words != nullptr) write_tile(words);
-    count_drawn(counts, group_planes);
-}
-
-// Kinds 0 to 3 are scaled as f32, f64, f16 and bf16; from 4 on elements of 2^(kind - 4) bytes are
-// only dropped.
-KERNEL fused(u64 kind, Mask mask, Scales s, Tensor t, u64 *counts, u64 group_planes) {
-    draw_tile(mask);
-    count_drawn(counts, group_planes);
-    if (t.line != 1) set_digits(t, tile.first);
-    barrier();
-    Drawn drawn = {tile_bits};
-    switch (kind) {
-    case 0: apply_tile<F32>(drawn, s, t, list, LIST_BYTES); break;
-    case 1: apply_tile<F64>(drawn, s, t, list, LIST_BYTES); break;
-    case 2: apply_tile<F16>(drawn, s, t, list, LIST_BYTES); break;
-    case 3: apply_tile<BF16>(drawn, s, t, list, LIST_BYTES); break;
-    default: drop_tile(drawn, t, (u32)kind - 4);
+KERNEL_OF_BLOCKS(GENERATE_THREADS, 4) generate(Mask mask, Count count) {
+    begin_total();
+    Tile tile(mask);
+    draw_tile(mask, tile);
+    u32 dropped = write_tile(mask, tile);
+    if (count.groups != nullptr) {
+        count_groups((const u32 *)tile_bits, tile.first, tile.len, count.periods, count.groups);
     }
+    finish_total(count, dropped);
 }
 
-// Begins the block's tile of a tensor whose mask is in memory, and returns it.
-DEVICE Stored begin_stored(const u32 *words, const Tensor &t) {
-    u32 units = even_tile(t.len);
-    u64 first = (u64)block_index() * units;
-    if (thread_index() == 0) {
-        tile.first = first;
-        // Rounded up to whole words, the tiles may end before the last block.
-        tile.len = first < t.len ? least<u64>(units, t.len - first) : 0;
-    }
-    if (t.line != 1) set_digits(t, first);
-    barrier();
-    return {t.line == 1 ? words + first / 32 : words};
+KERNEL(DENSE_THREADS) dense(Mask mask, Jumps jumps, Count count) {
+    begin_total();
+    finish_total(count, draw_dense(mask, jumps));
 }
 
-template <class E> DEVICE void apply(const u32 *words, const Scales &s, const Tensor &t) {
-    if (thread_index() == 0) {
-        // The length of a plane: that of the axes along which the position changes.
-        u64 plane = 1;
-        for (u32 k = 0; k < t.rank; ++k) plane *= t.axes[k].position > 0 ? t.axes[k].size : 1;
-        geometry.plane = plane;
-    }
-    Stored stored = begin_stored(words, t);
-    if (tile.len > 0) apply_tile<E>(stored, s, t, pool, POOL_BYTES);
-}
+SHARED u32 turned_words[TURNED * MAX_CHANNELS / 32];
 
 #define APPLYING(name, Element)                                                                    \
-    KERNEL apply_##name(const u32 *words, Scales scales, Tensor tensor) {                          \
-        apply<Element>(words, scales, tensor);                                                     \
-    }
+    KERNEL(LINE_THREADS) apply_##name(Line line) { apply_line<Element>(line); }
 
-APPLYING(f32, F32)
+// What is not here for doubles goes through `general`.
+#define APPLYING_IN_EVERY_WAY(name, Element)                                                       \
+    APPLYING(name, Element)                                                                        \
+    KERNEL(THREADS) groups_##name(Line line) { apply_groups<Element>(line); }                      \
+    KERNEL(THREADS) shared_##name(Shared shared) { apply_shared<Element>(shared); }                \
+    KERNEL(THREADS) last_##name(Last last) { apply_last<Element>(last, turned_words); }
+
 APPLYING(f64, F64)
-APPLYING(f16, F16)
-APPLYING(bf16, BF16)
+APPLYING_IN_EVERY_WAY(f32, F32)
+APPLYING_IN_EVERY_WAY(f16, F16)
+APPLYING_IN_EVERY_WAY(bf16, BF16)
 
-// Kinds as for `fused`.
-KERNEL drop(u64 kind, const u32 *words, Tensor t) {
-    Stored stored = begin_stored(words, t);
-    if (tile.len > 0) drop_tile(stored, t, (u32)kind - 4);
+SHARED Vector staged_words[THREADS];
+
+// Elements of `1 << shift` bytes; the value is repeated to 8.
+KERNEL(THREADS) drop(u64 shift, u64 value, Line line) {
+    staged_words[thread_index()] = four_words(line);
+    barrier();
+    switch (shift) {
+    case 0: drop_line<u8>(line, staged_words, (u8)value); break;
+    case 1: drop_line<u16>(line, staged_words, (u16)value); break;
+    case 2: drop_line<u32>(line, staged_words, (u32)value); break;
+    default: drop_line<u64>(line, staged_words, value);
+    }
 }
 
-KERNEL count(const u32 *words, u64 *counts, u64 planes, u64 plane, u64 group_planes) {
-    u64 len = planes * plane;
-    u32 units = even_tile(len);
-    u64 first = (u64)block_index() * units;
-    if (first >= len) return;
-    count_tile(words + first / 32, first, (u32)least<u64>(units, len - first), counts,
-               group_planes * plane);
+KERNEL(GENERAL_THREADS) general(u64 kind, Scales scales, Tensor tensor, Key key) {
+    general_part((u32)kind, scales, tensor, key);
 }
 
-KERNEL dilate_bits(const u32 *source, u32 *destination, Mask mask) {
-    dilate_tile(mask, source);
-    write_tile(destination);
+// The scale of each group from its count, as floats (1) or doubles (2), or none (0). The counts also go
+// to `moved`, or null, and are 0 afterwards if `reset` is 1.
+KERNEL(THREADS) scales(u64 *counts, u64 *moved, u64 reset, u64 groups, u64 units, void *scales,
+                       u64 kind) {
+    u64 group = (u64)block_index() * THREADS + thread_index();
+    if (group >= groups) return;
+    u64 dropped = counts[group], kept = units > dropped ? units - dropped : 0;
+    if (moved != nullptr) moved[group] = dropped;
+    if (reset == 1) counts[group] = 0;
+    if (kind == 1) ((float *)scales)[group] = ratio(units, kept, float());
+    if (kind == 2) ((double *)scales)[group] = ratio(units, kept, double());
 }
 
-KERNEL dilate_bytes(const u8 *source, u8 *destination, u64 len, u64 axis_len, u64 axis_stride,
-                    u64 before, u64 after) {
+// A part of a mask of `len` units, by tiles of `tile`.
+KERNEL(THREADS) count(const u32 *words, u64 *counts, u64 len, u64 tile, Periods periods) {
+    u32 first = block_index() * (u32)tile;
+    count_groups(words + first / 32, first, least((u32)tile, (u32)len - first), periods, counts);
+}
+
+KERNEL(GENERATE_THREADS) dilate_bits(const u32 *source, u64 before, Mask mask) {
+    Tile tile(mask);
+    dilate_tile(mask, tile, source, before);
+    write_tile(mask, tile);
+}
+
+KERNEL(THREADS) dilate_bytes(const u8 *source, u8 *destination, u64 len, u64 axis_len,
+                             u64 axis_stride, u64 before, u64 after) {
     u64 parts = (axis_len + OUTPUTS - 1) / OUTPUTS;
     u64 line = axis_len * axis_stride, items = divide(len, line) * parts * axis_stride;
     u64 step = (u64)block_count() * thread_count();
@@ -112,4 +108,13 @@ KERNEL dilate_bytes(const u8 *source, u8 *destination, u64 len, u64 axis_len, u6
         dilate_outputs(source + start, destination + start, part * OUTPUTS, axis_len, axis_stride,
                        before, after);
     }
+}
+
+struct Values {
+    u32 words[512];
+};
+
+// Copies values that come with the launch, so that no memory of the host is needed until it runs.
+KERNEL(THREADS) store(u32 *to, u64 count, Values values) {
+    for (u32 i = thread_index(); i < count; i += THREADS) to[i] = values.words[i];
 }

@@ -88,18 +88,28 @@ impl Key {
 
     /// Hashes seed, step and layer to 128 bits.
     pub(crate) const fn streams(&self) -> Streams {
-        // The first digits of pi, as good as any.
-        let (mut a, mut b) = (0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344);
-        let words = [self.seed, self.step, self.layer];
-        let mut i = 0;
-        while i < words.len() {
-            let hashed = hash(words[i]);
-            a = mix(hashed.wrapping_add(a));
-            b = mix(hashed ^ b);
-            i += 1;
-        }
+        let [a, b] = absorbed(&[self.seed, self.step, self.layer]);
         Streams { a: a & !1, b: b | 1 }
     }
+
+    /// The seed alone, for devices that read the step from memory.
+    #[cfg(feature = "cuda")]
+    pub(crate) const fn seed_words(&self) -> [u64; 2] {
+        absorbed(&[self.seed])
+    }
+}
+
+const fn absorbed(words: &[u64]) -> [u64; 2] {
+    // The first digits of pi, as good as any.
+    let (mut a, mut b) = (0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344);
+    let mut i = 0;
+    while i < words.len() {
+        let hashed = hash(words[i]);
+        a = mix(hashed.wrapping_add(a));
+        b = mix(hashed ^ b);
+        i += 1;
+    }
+    [a, b]
 }
 
 /// The generators of one key, one for each segment of [`SEGMENT`] positions.

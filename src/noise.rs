@@ -27,11 +27,6 @@ impl Noise {
         Self { a: mix(a ^ 0x4e_6f69_7365), b: mix(b ^ 0x4e_6f69_7365) }
     }
 
-    #[cfg(feature = "cuda")]
-    pub(crate) const fn words(&self) -> [u64; 2] {
-        [self.a, self.b]
-    }
-
     /// The 32 bits of a unit of the tensor, numbered in the whole batch plane by plane.
     #[inline]
     pub(crate) const fn draw(&self, unit: u64) -> u32 {

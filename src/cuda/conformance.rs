@@ -10,7 +10,7 @@ use half::f16;
 
 use crate::noise_table::QUANTILES;
 
-use super::launch::Cut;
+use super::launch::launch;
 use super::params::Call;
 use super::{Device, Error};
 
@@ -409,7 +409,7 @@ impl Device {
             count: count as u64,
         };
         // A thread for each pair.
-        Cut::new(&stream).with_tile(256)?.launch(&stream, &call, count)?;
+        launch(&stream.inner().begin()?, &call, count.div_ceil(256))?;
         let mut given = vec![0; results.len()];
         stream.download(results.slice(), &mut given)?;
         let (given, totals) = given.split_at(count * (2 + OPERATION_COUNT));

@@ -79,7 +79,7 @@ impl Device {
         self.context.facts().multiprocessors
     }
 
-    /// Returns the most threads of a block that the device and every kernel allow.
+    /// Returns the most threads of a block.
     #[inline]
     #[must_use]
     pub fn max_threads(&self) -> u32 {
@@ -228,7 +228,7 @@ impl Stream {
         self.check_pair(from, from.len())?;
         self.check_pair(to.as_slice(), from.len())?;
         check_apart(from.region(), to.region())?;
-        self.stream.copy(from.region(), to.region())
+        self.stream.begin()?.copy(from.region(), to.region())
     }
 
     /// Makes all work that is enqueued here from now on wait for the event, of this device or

@@ -3,11 +3,14 @@
 use crate::error::Buffer;
 
 use super::buffer::{check, check_apart};
+use super::drawing::{Blocks, check_plane};
 use super::driver::Region;
-use super::geometry::wide;
-use super::launch::Cut;
-use super::params::{Call, Mask};
+use super::launch::{Cut, MAX_TILE, launch};
+use super::params::Call;
 use super::{Error, Slice, SliceMut, Stream};
+
+/// Bytes that a block of threads makes, four by each.
+const BYTES: usize = 1024;
 
 /// A [`dropblock::Dilation`](crate::Dilation) of a number of maps on a [`Stream`], bit for bit.
 ///
@@ -54,30 +57,20 @@ impl Dilation {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::TooLarge`] if the number of positions overflows, [`Error::OutOfMemory`],
-    /// [`Error::Driver`].
+    /// [`crate::Error::TooLarge`] if the number of positions overflows, [`Error::Map`] if a map has 2^30
+    /// or more, [`Error::OutOfMemory`], [`Error::Driver`].
     pub fn new(dilation: &crate::Dilation, maps: usize, stream: &Stream) -> Result<Self, Error> {
         dilation.words(maps)?;
+        check_plane(dilation.map_len())?;
         let passes = passes(dilation).count();
         let scratch = if passes > 1 { dilation.map_len() * maps } else { 0 };
         Ok(Self {
             dilation: *dilation,
             maps,
             stream: stream.clone(),
-            cut: Cut::new(stream),
+            cut: Cut::default(),
             scratch: stream.device().zeros(scratch)?,
         })
-    }
-
-    /// Sets the number of threads of a block. See [`Layer::with_threads`](super::Layer::with_threads).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Threads`].
-    #[inline]
-    pub fn with_threads(mut self, threads: u32) -> Result<Self, Error> {
-        self.cut = self.cut.with_threads(&self.stream, threads)?;
-        Ok(self)
     }
 
     /// Sets the number of units of a tile. See [`Layer::with_tile`](super::Layer::with_tile).
@@ -141,7 +134,7 @@ impl Dilation {
         check_apart(from, destination)?;
         let mut left = passes(&self.dilation).count();
         if left == 0 {
-            return self.stream.inner().copy(from, destination);
+            return self.stream.inner().begin()?.copy(from, destination);
         }
         for pass in passes(&self.dilation) {
             // The last one ends in the destination.
@@ -181,24 +174,19 @@ impl Dilation {
         let [source, destination] = regions;
         check_apart(source, destination)?;
         let (map, before, after) = self.dilation.reach();
-        let map_len = self.dilation.map_len() as u64;
-        let mask = Mask {
-            key: [0; 2],
-            first_position: 0,
-            planes: self.maps as u64,
-            positions: map_len,
-            plane: map_len,
-            map: wide(map),
-            grid: wide(map),
-            block: [0, 1, 2].map(|axis| (before[axis] + after[axis] + 1) as u64),
-            before: wide(before),
-            shift: [0; 3],
-            table: 0,
-            tile: self.cut.tile(&self.stream, self.len()) as u64,
+        let blocks = Blocks {
+            map,
+            grid: map,
+            block: [0, 1, 2].map(|axis| before[axis] + after[axis] + 1),
+            offset: before.map(|before| -(before as i64)),
         };
-        let (source, destination) = (source.address(), destination.address());
-        let call = Call::DilateBits { source, destination, mask };
-        self.cut.launch(&self.stream, &call, self.len())
+        blocks.dilate(
+            &self.stream.inner().begin()?,
+            self.len(),
+            self.cut.tile(&self.stream, self.len(), MAX_TILE),
+            source.address(),
+            destination.address(),
+        )
     }
 
     fn spread(&self, pass: Pass, from: Region<'_>, to: Region<'_>) -> Result<(), Error> {
@@ -211,7 +199,8 @@ impl Dilation {
             before: pass.before,
             after: pass.after,
         };
-        self.cut.launch(&self.stream, &call, self.len())
+        let blocks = self.len().div_ceil(BYTES).min(i32::MAX as usize);
+        launch(&self.stream.inner().begin()?, &call, blocks)
     }
 }
 

@@ -10,14 +10,12 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::ffi::c_void;
 use core::fmt;
-use core::marker::PhantomData;
-use core::mem::ManuallyDrop;
+use core::mem::{ManuallyDrop, size_of};
 use core::ptr::null_mut;
 
 use cust::CudaFlags;
 use cust::device::DeviceAttribute;
 use cust::error::CudaResult;
-use cust::function::FunctionAttribute;
 use cust::memory::{DevicePointer, cuda_free, cuda_malloc, memcpy_htod};
 use cust::module::Module;
 use cust_raw::{
@@ -28,8 +26,10 @@ use cust_raw::{
 };
 
 mod library;
+mod memory;
 
 pub(super) use library::describe;
+pub(super) use memory::{Memory, Region};
 
 use super::Error;
 use super::params::{Call, KERNELS};
@@ -50,7 +50,7 @@ pub(super) struct Facts {
     pub(super) name: String,
     pub(super) capability: (u32, u32),
     pub(super) multiprocessors: u32,
-    /// The most threads of a block, for the device and for every kernel.
+    /// The most threads of a block.
     pub(super) threads: u32,
     pub(super) memory: u64,
     pub(super) driver: (u32, u32),
@@ -61,6 +61,8 @@ pub(super) struct Context {
     context: cust::context::Context,
     module: ManuallyDrop<Module>,
     kernels: [CUfunction; KERNELS.len()],
+    /// The matrices of jumps, in device memory.
+    jumps: u64,
     facts: Facts,
 }
 
@@ -101,7 +103,7 @@ impl Context {
             Ok(check(device.get_attribute(attribute))?.unsigned_abs())
         };
         let version = check(cust::CudaApiVersion::get())?;
-        let mut facts = Facts {
+        let facts = Facts {
             ordinal,
             name: check(device.name())?,
             capability: (
@@ -120,13 +122,25 @@ impl Context {
         make_current(context.as_raw().cast())?;
         let module = check(Module::from_ptx(PTX, &[]))?;
         let mut kernels = [null_mut(); KERNELS.len()];
-        for (kernel, name) in kernels.iter_mut().zip(KERNELS) {
-            let function = check(module.get_function(name))?;
-            let threads = check(function.get_attribute(FunctionAttribute::MaxThreadsPerBlock))?;
-            facts.threads = facts.threads.min(threads.unsigned_abs());
-            *kernel = function.to_raw();
+        for (kernel, (name, _)) in kernels.iter_mut().zip(KERNELS) {
+            *kernel = check(module.get_function(name))?.to_raw();
         }
-        Ok(Arc::new(Self { context, module: ManuallyDrop::new(module), kernels, facts }))
+        let matrices = super::jump::matrices();
+        let bytes = matrices.len() * size_of::<u32>();
+        // SAFETY: the context is current.
+        let jumps = check(unsafe { cuda_malloc::<u8>(bytes) })?.as_raw();
+        let module = ManuallyDrop::new(module);
+        let context = Self { context, module, kernels, jumps, facts };
+        // SAFETY: both have so many bytes.
+        check(unsafe { memcpy_htod(jumps, matrices.as_ptr().cast(), bytes) })?;
+        let context = Arc::new(context);
+        default_stream(&context).synchronize()?;
+        Ok(context)
+    }
+
+    /// The address of the matrices of jumps.
+    pub(super) const fn jumps(&self) -> u64 {
+        self.jumps
     }
 
     pub(super) const fn facts(&self) -> &Facts {
@@ -157,6 +171,8 @@ impl Drop for Context {
         let Ok(_guard) = self.enter() else { return };
         // Launches on streams of others may not be done.
         let _ = self.synchronize();
+        // SAFETY: the pointer comes from `cuda_malloc`, and all work is done.
+        let _ = unsafe { cuda_free(DevicePointer::<u8>::from_raw(self.jumps)) };
         // SAFETY: nothing uses the module after this; streams and memory hold the context, so
         // that none is left. `self.context` is dropped later.
         unsafe { ManuallyDrop::drop(&mut self.module) };
@@ -188,122 +204,6 @@ fn current() -> Result<*mut c_void, Error> {
 fn make_current(context: *mut c_void) -> Result<(), Error> {
     // SAFETY: a context that was current, or that is retained.
     check_code(unsafe { cuCtxSetCurrent(context.cast()) })
-}
-
-/// Memory of a device, freed when it is dropped.
-#[derive(Debug)]
-pub(super) struct Memory {
-    context: Arc<Context>,
-    address: u64,
-    bytes: usize,
-}
-
-impl Memory {
-    /// Memory of so many bytes, all 0. None is taken for no bytes.
-    pub(super) fn zeroed(context: &Arc<Context>, bytes: usize) -> Result<Self, Error> {
-        let memory = Self::uninit(context, bytes)?;
-        if bytes > 0 {
-            let stream = default_stream(context);
-            stream.clear(memory.region())?;
-            // A copy from pageable memory and a set can return before they are done, and other
-            // streams do not wait for the default stream.
-            stream.synchronize()?;
-        }
-        Ok(memory)
-    }
-
-    /// Memory that holds a copy of these bytes.
-    pub(super) fn copied(context: &Arc<Context>, data: &[u8]) -> Result<Self, Error> {
-        let memory = Self::uninit(context, data.len())?;
-        if !data.is_empty() {
-            let _guard = context.enter()?;
-            // SAFETY: both are as long as the data.
-            check(unsafe { memcpy_htod(memory.address, data.as_ptr().cast(), data.len()) })?;
-            default_stream(context).synchronize()?;
-        }
-        Ok(memory)
-    }
-
-    fn uninit(context: &Arc<Context>, bytes: usize) -> Result<Self, Error> {
-        if bytes == 0 {
-            return Ok(Self { context: context.clone(), address: 0, bytes });
-        }
-        let _guard = context.enter()?;
-        // SAFETY: a context is current.
-        let pointer = match check(unsafe { cuda_malloc::<u8>(bytes) }) {
-            Err(Error::Driver { code }) if code == CUresult::CUDA_ERROR_OUT_OF_MEMORY as u32 => {
-                return Err(Error::OutOfMemory { needed: bytes });
-            }
-            other => other?,
-        };
-        Ok(Self { context: context.clone(), address: pointer.as_raw(), bytes })
-    }
-
-    pub(super) const fn context(&self) -> &Arc<Context> {
-        &self.context
-    }
-
-    pub(super) fn region(&self) -> Region<'_> {
-        Region {
-            address: self.address,
-            bytes: self.bytes,
-            device: Some(self.context.facts.ordinal),
-            lifetime: PhantomData,
-        }
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        if self.bytes == 0 {
-            return;
-        }
-        let Ok(_guard) = self.context.enter() else { return };
-        // Work that uses the memory may still be enqueued on any stream. If waiting fails the
-        // context is dead, and nothing runs in it.
-        let _ = self.context.synchronize();
-        // SAFETY: the pointer comes from `cuda_malloc` and is not used any more.
-        let _ = unsafe { cuda_free(DevicePointer::<u8>::from_raw(self.address)) };
-    }
-}
-
-/// A range of device memory that is there for the lifetime, and until work that was enqueued in
-/// it is done. Its bytes are plain data that any call may write.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Region<'a> {
-    address: u64,
-    bytes: usize,
-    /// `None` where only the caller knows.
-    device: Option<usize>,
-    lifetime: PhantomData<&'a ()>,
-}
-
-impl Region<'_> {
-    /// # Safety
-    ///
-    /// * The bytes from `address` on are memory that kernels and copies of the device can read and
-    ///   write, for the lifetime and until work that was enqueued in it is done.
-    pub(super) const unsafe fn from_raw(address: u64, bytes: usize) -> Self {
-        Self { address, bytes, device: None, lifetime: PhantomData }
-    }
-
-    pub(super) const fn address(&self) -> u64 {
-        self.address
-    }
-
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(super) const fn device(&self) -> Option<usize> {
-        self.device
-    }
-
-    /// The range that begins `start` bytes later and is so long, if it lies inside.
-    pub(super) fn part(self, start: usize, bytes: usize) -> Option<Self> {
-        let end = start.checked_add(bytes)?;
-        (end <= self.bytes).then_some(Self { address: self.address + start as u64, bytes, ..self })
-    }
 }
 
 /// A stream: work in order.
@@ -355,37 +255,21 @@ impl Stream {
         check_code(unsafe { cuStreamSynchronize(self.stream) })
     }
 
-    /// Sets all bytes to 0, in the order of the stream.
-    pub(super) fn clear(&self, region: Region<'_>) -> Result<(), Error> {
-        if region.bytes == 0 {
-            return Ok(());
-        }
-        let _guard = self.context.enter()?;
-        // SAFETY: the region stays until the stream is done with it; its type says so.
-        check_code(unsafe { cuMemsetD8Async(region.address, 0, region.bytes, self.stream) })
-    }
-
-    /// Copies as many bytes as both have, in the order of the stream.
-    pub(super) fn copy(&self, from: Region<'_>, to: Region<'_>) -> Result<(), Error> {
-        let bytes = from.bytes.min(to.bytes);
-        if bytes == 0 {
-            return Ok(());
-        }
-        let _guard = self.context.enter()?;
-        // SAFETY: as in `clear`, for both regions.
-        check_code(unsafe { cuMemcpyDtoDAsync_v2(to.address, from.address, bytes, self.stream) })
+    /// Makes the context current, to enqueue work.
+    pub(super) fn begin(&self) -> Result<Work<'_>, Error> {
+        Ok(Work { stream: self, _guard: self.context.enter()? })
     }
 
     /// Copies to the host as many bytes as both have, in the order of the stream, and waits.
     pub(super) fn download(&self, from: Region<'_>, to: &mut [u8]) -> Result<(), Error> {
-        let bytes = from.bytes.min(to.len());
+        let bytes = from.bytes().min(to.len());
         if bytes == 0 {
             return self.synchronize();
         }
         let _guard = self.context.enter()?;
         // SAFETY: `to` may be written and stays borrowed until the stream has been waited for.
         let enqueued = check_code(unsafe {
-            cuMemcpyDtoHAsync_v2(to.as_mut_ptr().cast(), from.address, bytes, self.stream)
+            cuMemcpyDtoHAsync_v2(to.as_mut_ptr().cast(), from.address(), bytes, self.stream)
         });
         self.synchronize()?;
         enqueued
@@ -393,14 +277,14 @@ impl Stream {
 
     /// Copies from the host as many bytes as both have, in the order of the stream, and waits.
     pub(super) fn upload(&self, from: &[u8], to: Region<'_>) -> Result<(), Error> {
-        let bytes = to.bytes.min(from.len());
+        let bytes = to.bytes().min(from.len());
         if bytes == 0 {
             return self.synchronize();
         }
         let _guard = self.context.enter()?;
         // SAFETY: `from` may be read and stays borrowed until the stream has been waited for.
         let enqueued = check_code(unsafe {
-            cuMemcpyHtoDAsync_v2(to.address, from.as_ptr().cast(), bytes, self.stream)
+            cuMemcpyHtoDAsync_v2(to.address(), from.as_ptr().cast(), bytes, self.stream)
         });
         self.synchronize()?;
         enqueued
@@ -423,40 +307,6 @@ impl Stream {
         check_code(unsafe { cuEventRecord(event.event, self.stream) })?;
         Ok(event)
     }
-
-    /// Launches a kernel with `blocks` blocks of `threads` threads.
-    ///
-    /// # Safety
-    ///
-    /// * Every address in the call is 0, where the kernel may do without, or has the memory and the
-    ///   alignment that the kernel needs, until the launch is done.
-    pub(super) unsafe fn launch(
-        &self,
-        call: &Call,
-        blocks: u32,
-        threads: u32,
-    ) -> Result<(), Error> {
-        let _guard = self.context.enter()?;
-        let kernel = self.context.kernels.get(call.kernel()).copied().unwrap_or(null_mut());
-        let mut pointers = call.pointers();
-        // SAFETY: `Call` has the parameters of the kernel in order, and the driver copies them
-        // before it returns; the rest is asked of the caller.
-        check_code(unsafe {
-            cuLaunchKernel(
-                kernel,
-                blocks,
-                1,
-                1,
-                threads,
-                1,
-                1,
-                0,
-                self.stream,
-                pointers.as_mut_ptr().cast(),
-                null_mut(),
-            )
-        })
-    }
 }
 
 impl Drop for Stream {
@@ -467,6 +317,58 @@ impl Drop for Stream {
         let Ok(_guard) = self.context.enter() else { return };
         // SAFETY: it was made here and is not used any more; the driver ends its work first.
         let _ = unsafe { cuStreamDestroy_v2(self.stream) };
+    }
+}
+
+/// A stream while its context is current.
+pub(super) struct Work<'a> {
+    stream: &'a Stream,
+    _guard: Entered,
+}
+
+impl Work<'_> {
+    pub(super) const fn context(&self) -> &Arc<Context> {
+        &self.stream.context
+    }
+
+    /// Sets all bytes to 0, in the order of the stream.
+    pub(super) fn clear(&self, region: Region<'_>) -> Result<(), Error> {
+        if region.bytes() == 0 {
+            return Ok(());
+        }
+        let stream = self.stream.stream;
+        // SAFETY: the region stays until the stream is done with it; its type says so.
+        check_code(unsafe { cuMemsetD8Async(region.address(), 0, region.bytes(), stream) })
+    }
+
+    /// Copies as many bytes as both have, in the order of the stream.
+    pub(super) fn copy(&self, from: Region<'_>, to: Region<'_>) -> Result<(), Error> {
+        let bytes = from.bytes().min(to.bytes());
+        if bytes == 0 {
+            return Ok(());
+        }
+        let stream = self.stream.stream;
+        // SAFETY: as in `clear`, for both regions.
+        check_code(unsafe { cuMemcpyDtoDAsync_v2(to.address(), from.address(), bytes, stream) })
+    }
+
+    /// Launches a kernel with so many blocks.
+    ///
+    /// # Safety
+    ///
+    /// * Every address in the call is 0, where the kernel may do without, or has the memory and the
+    ///   alignment that the kernel needs, until the launch is done.
+    pub(super) unsafe fn launch(&self, call: &Call<'_>, blocks: u32) -> Result<(), Error> {
+        let kernels = &self.stream.context.kernels;
+        let kernel = kernels.get(call.kernel()).copied().unwrap_or(null_mut());
+        let (stream, threads) = (self.stream.stream, call.threads());
+        let mut pointers = call.pointers();
+        let pointers = pointers.as_mut_ptr().cast();
+        // SAFETY: `Call` has the parameters of the kernel in order, and the driver copies them
+        // before it returns; the rest is asked of the caller.
+        check_code(unsafe {
+            cuLaunchKernel(kernel, blocks, 1, 1, threads, 1, 1, 0, stream, pointers, null_mut())
+        })
     }
 }
 

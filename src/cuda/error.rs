@@ -29,8 +29,8 @@ pub enum Error {
         /// The number of bytes that were asked for.
         needed: usize,
     },
-    /// The number of threads of a block is 0 or more than the device and the kernels allow.
-    Threads {
+    /// The number of threads that share a segment is 0 or more than the limit.
+    Lanes {
         /// The largest number.
         limit: u32,
         /// The number that was given.
@@ -70,6 +70,15 @@ pub enum Error {
         /// The number of units of a group.
         given: u64,
     },
+    /// A map has more units than the device numbers.
+    Map {
+        /// The first number that is too large.
+        limit: u64,
+        /// The number of units of a map.
+        given: u64,
+    },
+    /// The plan has another shape, sharing or kind of scale than that of the layer.
+    OtherPlan,
     /// Elements of this size cannot be dropped: 1, 2, 4 or 8 bytes can.
     Type {
         /// The size of an element in bytes.
@@ -129,8 +138,8 @@ impl fmt::Display for Error {
             Self::OutOfMemory { needed } => {
                 write!(f, "CUDA device has not enough free memory, {needed} bytes were asked for")
             }
-            Self::Threads { limit, given } => {
-                write!(f, "threads of a block must be from 1 to {limit}, got {given}")
+            Self::Lanes { limit, given } => {
+                write!(f, "threads that share a segment must be from 1 to {limit}, got {given}")
             }
             Self::Tile { limit, given } => {
                 write!(f, "tile must be a multiple of 64 units from 64 to {limit}, got {given}")
@@ -146,6 +155,12 @@ impl fmt::Display for Error {
             Self::Counts => f.write_str("scale needs the counts of dropped units"),
             Self::TooLarge { limit, given } => {
                 write!(f, "scale group must have fewer than {limit} units, it has {given}")
+            }
+            Self::Map { limit, given } => {
+                write!(f, "map must have fewer than {limit} units, it has {given}")
+            }
+            Self::OtherPlan => {
+                f.write_str("plan must have the shape, sharing and kind of scale of the layer's")
             }
             Self::Type { size } => {
                 write!(f, "elements must have 1, 2, 4 or 8 bytes to be dropped, they have {size}")

@@ -1,20 +1,11 @@
-//! From a plan to the parameters of the kernels: the mask's geometry and the tensor's axes.
+//! Where the elements of a plan's tensors lie: their form, and their axes.
 
 use crate::plan::geometry::{Geometry, Rows, check_apart, contiguous, reach};
 use crate::plan::scale::Rule;
 use crate::shape::MAX_ELEMENTS;
-use crate::{Error, Key, Plan, Region, Scale, Sharing};
+use crate::{Error, Key, Plan, Scale, Sharing};
 
-use super::params::{Axis, Mask, Tensor};
-
-/// The order in which the axes of a tensor are walked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// That of the units, for kernels that draw the mask.
-    Units,
-    /// That of memory, so that neighbouring threads have neighbouring elements.
-    Memory,
-}
+use super::params::{self, Axis, Div, Tensor};
 
 /// What is done to a tensor's elements.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +14,26 @@ pub(super) struct Change {
     pub(super) value: Option<u64>,
     /// Whether kept elements are left alone rather than scaled.
     pub(super) keep: bool,
+}
+
+/// How a tensor and its mask lie to each other, if in one of these ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Element `i` is unit `i`.
+    Line,
+    /// The tensor is `[outer][repeat][inner]`, its mask `[outer][inner]`.
+    Shared {
+        outer: usize,
+        repeat: usize,
+        inner: usize,
+    },
+    /// The tensor is `[samples][plane][channels]`, its mask one of each channel.
+    Last {
+        samples: usize,
+        plane: usize,
+        channels: usize,
+    },
+    Other,
 }
 
 /// A plan, and where the elements of its tensors lie.
@@ -58,76 +69,61 @@ impl Tensors {
         Ok(Self { strides, rows: Rows::new(&sizes, &signed, 0), extent: last + 1, ..self })
     }
 
+    /// The units of a group.
+    pub(super) const fn group(&self) -> usize {
+        self.plan.geometry.group_units()
+    }
+
     fn geometry(&self) -> &Geometry {
         &self.plan.geometry
     }
 
-    /// The mask of a key, or its centres only.
-    pub(super) fn device_mask(
-        &self,
-        key: Key,
-        centers: bool,
-        table: u64,
-        tile: usize,
-    ) -> Result<Mask, Error> {
-        let source = self.plan.source(key)?;
-        let blocks = &self.plan.sampler.blocks;
-        let positions = blocks.positions();
-        let (before, _) = blocks.reach();
-        let mut mask = Mask {
-            key: source.streams.words(),
-            first_position: source.first_plane.wrapping_mul(positions),
-            planes: self.geometry().mask_planes() as u64,
-            positions,
-            plane: self.geometry().plane as u64,
-            map: wide(blocks.map),
-            grid: wide(blocks.grid),
-            block: wide(blocks.block),
-            before: wide(before),
-            shift: [0; 3],
-            table,
-            tile: tile as u64,
-        };
-        if centers {
-            (mask.block, mask.before) = ([1; 3], [0; 3]);
-            if blocks.region == Region::Valid {
-                mask.shift = wide(blocks.before);
-            }
-        }
-        Ok(mask)
-    }
-
-    /// The tensor at these addresses.
+    /// The tensor at these addresses, with this mask.
     pub(super) fn device_tensor(
         &self,
         key: Key,
-        order: Order,
-        (x, y): (u64, u64),
+        [x, y, words]: [u64; 3],
         change: Change,
     ) -> Tensor {
-        let (rank, axes) = self.axes(order);
+        let (rank, axes) = self.axes();
         let per_sample = (self.geometry().channels * self.geometry().plane) as u64;
         Tensor {
             x,
             y,
+            words,
             rank,
             axes,
             len: self.plan.elements() as u64,
-            line: u64::from(self.rows.line && self.geometry().is_unshared()),
-            vector: u64::from((x | y).is_multiple_of(16)),
             fill: u64::from(change.value.is_none()),
             keep: u64::from(change.keep),
             value: change.value.unwrap_or(0),
-            noise: crate::noise::Noise::new(&key.streams()).words(),
             first_number: key.first_sample.wrapping_mul(per_sample),
         }
     }
 
-    /// Whether one kernel can draw the mask and apply it: every unit has one element, and
-    /// neighbouring units have elements that lie near each other.
-    pub(super) const fn is_fusable(&self) -> bool {
-        let geometry = &self.plan.geometry;
-        geometry.is_unshared() && !self.rows.channels_adjacent(geometry.channels)
+    pub(super) fn form(&self) -> Form {
+        let geometry = self.geometry();
+        let sizes @ [samples, channels, ..] = geometry.sizes();
+        let plane = geometry.plane;
+        let lies = |order: &[usize; 5]| {
+            let strides = contiguous(&sizes, order).map(isize::unsigned_abs);
+            (0..5).all(|axis| sizes[axis] <= 1 || strides[axis] == self.strides[axis])
+        };
+        let dense = lies(&[0, 1, 2, 3, 4]);
+        match self.plan.layer().sharing {
+            Sharing::None if self.rows.line || dense => Form::Line,
+            Sharing::None if lies(&[0, 2, 3, 4, 1]) => Form::Last { samples, plane, channels },
+            Sharing::OverChannels if dense => {
+                Form::Shared { outer: samples, repeat: channels, inner: plane }
+            }
+            Sharing::OverSamples if dense => {
+                Form::Shared { outer: 1, repeat: samples, inner: channels * plane }
+            }
+            Sharing::OverAll if dense => {
+                Form::Shared { outer: 1, repeat: samples * channels, inner: plane }
+            }
+            _ => Form::Other,
+        }
     }
 
     /// Whether the scale follows from how much is dropped.
@@ -135,9 +131,10 @@ impl Tensors {
         matches!(self.plan.rule, Rule::Counted)
     }
 
-    /// The axes that have more than one index, outermost first, neighbours joined where they are
-    /// one even sequence in every respect.
-    fn axes(&self, order: Order) -> (u64, [Axis; 5]) {
+    /// The axes that have more than one index, in the order of memory, outermost first: so neighbouring
+    /// threads have neighbouring elements. Neighbours are joined where they are one even sequence in
+    /// every respect.
+    fn axes(&self) -> (u64, [Axis; 5]) {
         let geometry = self.geometry();
         let sizes = geometry.sizes();
         let numbers = contiguous(&sizes, &[0, 1, 2, 3, 4]);
@@ -165,16 +162,19 @@ impl Tensors {
                 position: if map { numbers[i] as u64 } else { 0 },
                 group: if map { 0 } else { group[i] } as u64,
                 number: numbers[i] as u64,
+                divisor: Div::default(),
             };
             if axis.size <= 1 {
                 *axis = Axis { size: 1, ..Axis::default() };
             }
         }
-        if order == Order::Memory {
-            // Axes of one index go last; they are left out.
-            axes.sort_unstable_by_key(|axis| core::cmp::Reverse((axis.size > 1, axis.element)));
+        // Axes of one index go last; they are left out.
+        axes.sort_unstable_by_key(|axis| core::cmp::Reverse((axis.size > 1, axis.element)));
+        let (rank, mut axes) = join(axes);
+        for axis in &mut axes {
+            axis.divisor = Div::new(axis.size);
         }
-        join(axes)
+        (rank, axes)
     }
 }
 
@@ -207,8 +207,10 @@ fn continues(outer: &Axis, inner: &Axis) -> bool {
     .all(|(outer, step)| step.checked_mul(inner.size) == Some(outer))
 }
 
-pub(super) fn wide(sizes: [usize; 3]) -> [u64; 3] {
-    sizes.map(|size| size as u64)
+/// The words of a key, for a step that lies at an address of the device, or 0 for that of the key.
+pub(super) const fn key_words(key: Key, step: u64) -> params::Key {
+    let words = if step == 0 { key.streams().words() } else { key.seed_words() };
+    params::Key { words, step, layer: key.layer }
 }
 
 #[cfg(test)]
@@ -217,8 +219,8 @@ mod tests {
     use crate::{DropBlock, Shape};
 
     /// Walks the axes and returns the numbers of each element, in the order of the walk.
-    fn walk(tensors: &Tensors, order: Order) -> alloc::vec::Vec<[u64; 5]> {
-        let (rank, axes) = tensors.axes(order);
+    fn walk(tensors: &Tensors) -> alloc::vec::Vec<[u64; 5]> {
+        let (rank, axes) = tensors.axes();
         (0..tensors.plan.elements() as u64)
             .map(|mut rest| {
                 let mut at = [0; 5];
@@ -285,10 +287,9 @@ mod tests {
                         tensors = tensors.with_strides(strides)?;
                     }
                     let mut expected = literal(&tensors);
-                    assert_eq!(walk(&tensors, Order::Units), expected, "{layer:?} {shape:?}");
                     // In memory order the elements rise.
                     expected.sort_unstable();
-                    assert_eq!(walk(&tensors, Order::Memory), expected, "{layer:?} {shape:?}");
+                    assert_eq!(walk(&tensors), expected, "{layer:?} {shape:?}");
                 }
             }
         }
@@ -300,8 +301,7 @@ mod tests {
         let layer = DropBlock::new(2, 0.1)?;
         let tensors = Tensors::new(&layer.plan(Shape::nchw(2, 3, 5, 7))?);
         // Positions begin anew in each map, so that scales of positions have an axis for maps.
-        assert_eq!(tensors.axes(Order::Units).0, 2);
-        assert_eq!(tensors.axes(Order::Memory).0, 2);
+        assert_eq!(tensors.axes().0, 2);
         Ok(())
     }
 }

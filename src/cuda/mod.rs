@@ -7,9 +7,9 @@
 //! let plan = DropBlock::new(7, 0.1)?.plan(Shape::nchw(32, 256, 14, 14))?;
 //! let device = Device::new(0)?;
 //! let stream = device.stream()?;
-//! let mut layer = Layer::new(&plan, &stream)?;                  // takes its memory once
+//! let layer = Layer::new(&plan, &stream)?;                  // takes its memory once
 //! let mut x = device.upload(&vec![1.0_f32; plan.elements()])?;
-//! layer.forward_in_place(Key::new(2024).with_step(17), x.slice_mut(), None)?;   // only enqueues
+//! layer.pass().forward_in_place(Key::new(2024).with_step(17), x.slice_mut(), None)?;   // only enqueues
 //! let mut y = vec![0.0; plan.elements()];
 //! stream.download(x.slice(), &mut y)?;                          // waits
 //! # Ok::<(), Box<dyn core::error::Error>>(())
@@ -49,13 +49,17 @@
 //! Everything here may be sent to and shared by threads. The device's context is made current
 //! for each call, and the thread's own one afterwards.
 
+mod apply;
 mod buffer;
 mod conformance;
 mod device;
 mod dilation;
+mod drawing;
 mod driver;
+mod enqueue;
 mod error;
 mod geometry;
+mod jump;
 mod launch;
 mod layer;
 mod params;
@@ -67,3 +71,4 @@ pub use device::{Device, Event, Stream};
 pub use dilation::Dilation;
 pub use error::Error;
 pub use layer::Layer;
+pub use pass::Pass;

@@ -1,26 +1,62 @@
 //! The operations of a layer: arguments are checked, then kernels are enqueued.
 
+use core::mem::size_of;
+
 use bytemuck::Pod;
 
 use crate::error::Buffer;
-use crate::{Element, Fill, Key};
+use crate::{Element, Key};
 
+use super::apply::drop_only;
 use super::buffer::{check, check_apart};
+use super::drawing::Blocks;
 use super::driver::Region;
-use super::geometry::{Change, Order, wide};
-use super::launch::Cut;
-use super::params::{Call, Kind, Mask, Scales, Width};
-use super::{Error, Layer, Slice, SliceMut};
+use super::enqueue::{Counts, Pair, addresses, apart, clear};
+use super::geometry::Change;
+use super::launch::parts;
+use super::params::{Count, Kind, Periods, Scales, shift_of};
+use super::{Error, Layer, Slice, SliceMut, Stream};
 
-/// The tensor of one pass: it is changed in place where both are the same.
-#[derive(Clone, Copy)]
-struct Pair<'a> {
-    x: Region<'a>,
-    y: Region<'a>,
-    kind: Kind,
+/// The operations of a [`Layer`] on one stream, made by [`Layer::pass`] and [`Layer::on`].
+///
+/// They check their arguments, enqueue their kernels and return: they neither take memory nor wait.
+/// On an error of the arguments nothing has been enqueued. Errors of the work itself show when
+/// something waits, as [`Stream::synchronize`] or [`Stream::download`] does.
+///
+/// Tensors and masks have the lengths of the plan's operations, in elements and 64-bit words, and
+/// the same layouts. Words on the device are those of the host.
+///
+/// Graphs that are captured repeat the key that a call was given. With [`with_step`](Self::with_step)
+/// the step is read when the graph runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a> {
+    pub(super) layer: &'a Layer,
+    pub(super) stream: &'a Stream,
+    pub(super) workspace: Region<'a>,
+    pub(super) step: Option<Region<'a>>,
 }
 
-impl Layer {
+impl<'a> Pass<'a> {
+    pub(super) const fn new(layer: &'a Layer, stream: &'a Stream, workspace: Region<'a>) -> Self {
+        Self { layer, stream, workspace, step: None }
+    }
+
+    /// Takes the step from the memory of the device when the work runs, instead of that of the key.
+    ///
+    /// * `step`: one word.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Length`], [`Error::Null`], [`Error::Misaligned`], [`Error::OtherDevice`].
+    pub fn with_step(self, step: Slice<'a, u64>) -> Result<Self, Error> {
+        let (needed, given) = (1, step.len());
+        if given != needed {
+            return Err(crate::Error::Length { buffer: Buffer::Counts, needed, given }.into());
+        }
+        check(step.region(), size_of::<u64>(), self.device())?;
+        Ok(Self { step: Some(step.region()), ..self })
+    }
+
     /// Writes the centres: stage 1. [`count`](Self::count) says how many there are.
     ///
     /// * `centers`: [`Plan::mask_words`](crate::Plan::mask_words) words or more, mask layout; the bit
@@ -32,8 +68,9 @@ impl Layer {
     /// [`Error::Misaligned`], [`Error::OtherDevice`]; [`Error::Driver`].
     pub fn draw_centers(&self, key: Key, centers: SliceMut<'_, u64>) -> Result<(), Error> {
         let words = self.check_mask(centers.region(), centers.len())?;
-        let mask = self.mask_of(key, true)?;
-        self.generate(mask, words, None)
+        self.plan().source(key)?;
+        let work = self.begin()?;
+        self.generate(&work, key, &Blocks::centers(self.plan()), words, &Count::default())
     }
 
     /// Writes the mask: stages 1 and 2.
@@ -55,12 +92,14 @@ impl Layer {
         let words = self.check_mask(mask.region(), mask.len())?;
         let counts = self.check_counts_mut(counts)?;
         apart(counts, &[words])?;
-        let mask = self.mask_of(key, false)?;
-        self.clear(counts)?;
+        self.plan().source(key)?;
+        let work = self.begin()?;
         if self.plan().drops_nothing() {
-            return self.clear(Some(words));
+            clear(&work, counts)?;
+            return work.clear(words);
         }
-        self.generate(mask, words, counts)
+        let counts = counts.map_or(Counts::None, |counts| Counts::Made(Some(counts)));
+        self.draw_to(&work, key, words, counts, None).map(|_| ())
     }
 
     /// Expands centres to the mask of their blocks: stage 2. Blocks of centres that lie outside the
@@ -77,10 +116,9 @@ impl Layer {
         let source = self.check_mask(centers.region(), centers.len())?;
         let destination = self.check_mask(mask.region(), mask.len())?;
         check_apart(source, destination)?;
-        let mut mask = self.mask_of(Key::new(0), false)?;
-        mask.before = wide(self.plan().sampler.blocks.before);
+        let (units, tile) = (self.plan().units(), self.layer.drawing.tile());
         let (source, destination) = (source.address(), destination.address());
-        self.launch(&Call::DilateBits { source, destination, mask }, self.plan().units())
+        Blocks::around(self.plan()).dilate(&self.begin()?, units, tile, source, destination)
     }
 
     /// Counts the dropped units of each scale group of a mask.
@@ -95,34 +133,34 @@ impl Layer {
         let words = self.check_mask(mask.region(), mask.len())?;
         let counts = self.check_counts(counts.region(), counts.len())?;
         check_apart(words, counts)?;
-        self.clear(Some(counts))?;
-        let call = Call::Count {
-            words: words.address(),
-            counts: counts.address(),
-            planes: self.plan().geometry.mask_planes() as u64,
-            plane: self.plan().geometry.plane as u64,
-            group_planes: self.plan().geometry.group_planes as u64,
-        };
-        self.launch(&call, self.plan().units())
+        let work = self.begin()?;
+        work.clear(counts)?;
+        let (group, tile) = (self.layer.tensors.group() as u64, self.layer.drawing.tile());
+        for (first, len) in parts(self.plan().units(), tile) {
+            let words = words.address() + first as u64 / 8;
+            let periods = Periods::new(group, first as u64);
+            self.layer.drawing.count(&work, words, counts.address(), (first, len), periods)?;
+        }
+        Ok(())
     }
 
     /// Forward pass from `x` to `y`. See [`Plan::forward`](crate::Plan::forward).
     ///
-    /// * `x`, `y`: [`extent`](Self::extent) elements in the plan's layout. They may
+    /// * `x`, `y`: [`Layer::extent`] elements in the plan's layout. They may
     ///   begin at the same address, but must not overlap otherwise. Elements between those of a
     ///   view are neither read nor written.
     /// * `counts`: `Some` of [`Plan::groups`](crate::Plan::groups) words, for the backward pass and
-    ///   [`drop_count`](Self::drop_count); or `None`.
+    ///   [`Layer::drop_count`]; or `None`.
     ///
-    /// One kernel does it all where the scale is known beforehand, each unit has one element and
-    /// channels are not last; otherwise one draws the mask and one applies it.
+    /// One kernel draws the mask, one applies it. Where scales follow from the counts of several groups,
+    /// one between them makes the scales.
     ///
     /// # Errors
     ///
     /// [`crate::Error::Length`], [`crate::Error::FirstSample`]; [`Error::Null`],
     /// [`Error::Misaligned`], [`Error::Overlap`], [`Error::OtherDevice`]; [`Error::Driver`].
     pub fn forward<T: Element>(
-        &mut self,
+        &self,
         key: Key,
         x: Slice<'_, T>,
         y: SliceMut<'_, T>,
@@ -138,7 +176,7 @@ impl Layer {
     ///
     /// Those of [`forward`](Self::forward).
     pub fn forward_in_place<T: Element>(
-        &mut self,
+        &self,
         key: Key,
         x: SliceMut<'_, T>,
         counts: Option<SliceMut<'_, u64>>,
@@ -160,7 +198,7 @@ impl Layer {
     ///
     /// Those of [`forward`](Self::forward), and [`Error::Counts`].
     pub fn backward<T: Element>(
-        &mut self,
+        &self,
         key: Key,
         counts: Option<Slice<'_, u64>>,
         dy: Slice<'_, T>,
@@ -176,7 +214,7 @@ impl Layer {
     ///
     /// Those of [`backward`](Self::backward).
     pub fn backward_in_place<T: Element>(
-        &mut self,
+        &self,
         key: Key,
         counts: Option<Slice<'_, u64>>,
         dy: SliceMut<'_, T>,
@@ -225,48 +263,39 @@ impl Layer {
     /// Drops without scaling: writes `zero` to dropped units and leaves the others as they are. See
     /// [`Plan::drop_only`](crate::Plan::drop_only).
     ///
-    /// * `x`: [`extent`](Self::extent) elements of 1, 2, 4 or 8 bytes.
+    /// * `x`: [`Layer::extent`] elements of 1, 2, 4 or 8 bytes.
     /// * `counts`: as for [`forward`](Self::forward).
     ///
     /// # Errors
     ///
     /// [`Error::Type`] for elements of another size, and those of [`forward`](Self::forward).
     pub fn drop_only<T: Pod>(
-        &mut self,
+        &self,
         key: Key,
         x: SliceMut<'_, T>,
         zero: T,
         counts: Option<SliceMut<'_, u64>>,
     ) -> Result<(), Error> {
-        let width = Width::of::<T>()?;
+        let shift = shift_of::<T>()?;
         let region = self.check_tensor::<T>(Buffer::Output, x.region(), x.len())?;
         let counts = self.check_counts_mut(counts)?;
         apart(counts, &[region])?;
-        let mask = self.mask_of(key, false)?;
-        self.clear(counts)?;
+        self.plan().source(key)?;
+        let work = self.begin()?;
         if self.plan().drops_nothing() {
-            return Ok(());
+            return clear(&work, counts);
         }
-        let change = Change { value: Some(bits_of(&zero)), keep: true };
-        let at = (region.address(), region.address());
-        let group_planes = self.plan().geometry.group_planes as u64;
-        if self.tensors.is_fusable() {
-            let tensor = self.tensors.device_tensor(key, Order::Units, at, change);
-            let (scales, counts) = (Scales::factor(1.0), address(counts));
-            let call = Call::FusedDrop { width, mask, scales, tensor, counts, group_planes };
-            return self.launch(&call, self.plan().units());
-        }
-        self.generate(mask, self.own_mask(), counts)?;
-        let tensor = self.tensors.device_tensor(key, Order::Memory, at, change);
-        let words = self.own_mask().address();
-        self.launch(&Call::Drop { width, words, tensor }, self.plan().elements())
+        let counts = counts.map_or(Counts::None, |counts| Counts::Made(Some(counts)));
+        self.draw_to(&work, key, self.own_mask(), counts, None)?;
+        let at = addresses(region, region, self.own_mask());
+        drop_only(&work, &self.layer.tensors, shift, at, bits_of(&zero))
     }
 
     /// Writes `value` to the units that a mask drops and leaves the others as they are. See
     /// [`Mask::drop_only`](crate::Mask::drop_only).
     ///
     /// * `mask`: [`Plan::mask_words`](crate::Plan::mask_words) words or more.
-    /// * `x`: [`extent`](Self::extent) elements of 1, 2, 4 or 8 bytes.
+    /// * `x`: [`Layer::extent`] elements of 1, 2, 4 or 8 bytes.
     ///
     /// # Errors
     ///
@@ -278,21 +307,19 @@ impl Layer {
         x: SliceMut<'_, T>,
         value: T,
     ) -> Result<(), Error> {
-        let width = Width::of::<T>()?;
+        let shift = shift_of::<T>()?;
         let region = self.check_tensor::<T>(Buffer::Output, x.region(), x.len())?;
         let words = self.check_mask(mask.region(), mask.len())?;
         check_apart(words, region)?;
-        let change = Change { value: Some(bits_of(&value)), keep: true };
-        let at = (region.address(), region.address());
-        let tensor = self.tensors.device_tensor(Key::new(0), Order::Memory, at, change);
-        self.launch(&Call::Drop { width, words: words.address(), tensor }, self.plan().elements())
+        let at = addresses(region, region, words);
+        drop_only(&self.begin()?, &self.layer.tensors, shift, at, bits_of(&value))
     }
 
     /// Writes the noise of a key to the units that a mask drops and leaves the others as they are.
     /// It is what [`Mask::forward`](crate::Mask::forward) does after the mask is applied.
     ///
     /// * `mask`: [`Plan::mask_words`](crate::Plan::mask_words) words or more.
-    /// * `x`: [`extent`](Self::extent) elements in the plan's layout.
+    /// * `x`: [`Layer::extent`] elements in the plan's layout.
     ///
     /// # Errors
     ///
@@ -308,160 +335,7 @@ impl Layer {
         check_apart(words, pair.y)?;
         self.plan().source(key)?;
         let change = Change { value: None, keep: true };
-        self.apply_words(key, words, Scales::factor(1.0), pair, change)
-    }
-
-    fn forward_pair(
-        &self,
-        key: Key,
-        pair: Pair<'_>,
-        counts: Option<SliceMut<'_, u64>>,
-    ) -> Result<(), Error> {
-        let counts = self.check_counts_mut(counts)?;
-        apart(counts, &[pair.x, pair.y])?;
-        let mask = self.mask_of(key, false)?;
-        let counted = self.tensors.is_counted() && !self.plan().drops_nothing();
-        let counts = counts.or(counted.then(|| self.own_counts()));
-        self.clear(counts)?;
-        let noise = self.plan().layer().fill == Fill::Noise;
-        let change = Change { value: (!noise).then_some(0), keep: false };
-        if !counted {
-            return self.known_pass(key, mask, pair, counts, change);
-        }
-        let words = self.own_mask();
-        self.generate(mask, words, counts)?;
-        self.apply_words(key, words, self.counted_scales(counts), pair, change)
-    }
-
-    fn backward_pair(
-        &self,
-        key: Key,
-        pair: Pair<'_>,
-        counts: Option<Slice<'_, u64>>,
-    ) -> Result<(), Error> {
-        let counts = self.check_known_counts(counts, pair.y)?;
-        let mask = self.mask_of(key, false)?;
-        let change = Change { value: Some(0), keep: false };
-        if !self.tensors.is_counted() || self.plan().drops_nothing() {
-            return self.known_pass(key, mask, pair, None, change);
-        }
-        self.draw_and_apply(key, mask, self.counted_scales(counts), pair, None, change)
-    }
-
-    fn apply_pair(
-        &self,
-        mask: Slice<'_, u64>,
-        counts: Option<Slice<'_, u64>>,
-        pair: Pair<'_>,
-    ) -> Result<(), Error> {
-        let words = self.check_mask(mask.region(), mask.len())?;
-        let counts = self.check_known_counts(counts, pair.y)?;
-        check_apart(words, pair.y)?;
-        let scales = if self.tensors.is_counted() {
-            self.counted_scales(counts)
-        } else {
-            self.known_scales(pair.kind)
-        };
-        let change = Change { value: Some(0), keep: false };
-        self.apply_words(Key::new(0), words, scales, pair, change)
-    }
-
-    /// A pass whose scale does not follow from counts.
-    fn known_pass(
-        &self,
-        key: Key,
-        mask: Mask,
-        pair: Pair<'_>,
-        counts: Option<Region<'_>>,
-        change: Change,
-    ) -> Result<(), Error> {
-        let scales = self.known_scales(pair.kind);
-        // Where nothing is dropped the scales of all positions are 1 as well.
-        if self.plan().drops_nothing() && scales.factor == 1.0 {
-            if pair.x.address() == pair.y.address() {
-                return Ok(());
-            }
-            // Between the elements of a view nothing may be touched.
-            if self.extent() == self.plan().elements() {
-                return self.stream.inner().copy(pair.x, pair.y);
-            }
-        }
-        self.draw_and_apply(key, mask, scales, pair, counts, change)
-    }
-
-    /// Draws a mask and applies it, in one kernel where that is possible. Adds to the counts.
-    fn draw_and_apply(
-        &self,
-        key: Key,
-        mask: Mask,
-        scales: Scales,
-        pair: Pair<'_>,
-        counts: Option<Region<'_>>,
-        change: Change,
-    ) -> Result<(), Error> {
-        if !self.tensors.is_fusable() {
-            let words = self.own_mask();
-            self.generate(mask, words, counts)?;
-            return self.apply_words(key, words, scales, pair, change);
-        }
-        let at = (pair.x.address(), pair.y.address());
-        let call = Call::Fused {
-            kind: pair.kind,
-            mask,
-            scales,
-            tensor: self.tensors.device_tensor(key, Order::Units, at, change),
-            counts: address(counts),
-            group_planes: self.plan().geometry.group_planes as u64,
-        };
-        self.launch(&call, self.plan().units())
-    }
-
-    fn apply_words(
-        &self,
-        key: Key,
-        words: Region<'_>,
-        scales: Scales,
-        pair: Pair<'_>,
-        change: Change,
-    ) -> Result<(), Error> {
-        let at = (pair.x.address(), pair.y.address());
-        let tensor = self.tensors.device_tensor(key, Order::Memory, at, change);
-        let call = Call::Apply { kind: pair.kind, words: words.address(), scales, tensor };
-        self.launch(&call, self.plan().elements())
-    }
-
-    /// Writes a mask and adds to the counts, which have been cleared.
-    fn generate(
-        &self,
-        mask: Mask,
-        words: Region<'_>,
-        counts: Option<Region<'_>>,
-    ) -> Result<(), Error> {
-        let call = Call::Generate {
-            mask,
-            words: words.address(),
-            counts: address(counts),
-            group_planes: self.plan().geometry.group_planes as u64,
-        };
-        self.launch(&call, self.plan().units())
-    }
-
-    fn mask_of(&self, key: Key, centers: bool) -> Result<Mask, Error> {
-        let tile = self.cut.tile(&self.stream, self.plan().units());
-        Ok(self.tensors.device_mask(key, centers, self.table(), tile)?)
-    }
-
-    fn counted_scales(&self, counts: Option<Region<'_>>) -> Scales {
-        let group_units = self.plan().geometry.group_units();
-        Scales::counted(address(counts), group_units as u64)
-    }
-
-    fn clear(&self, region: Option<Region<'_>>) -> Result<(), Error> {
-        region.map_or(Ok(()), |region| self.stream.inner().clear(region))
-    }
-
-    fn launch(&self, call: &Call, units: usize) -> Result<(), Error> {
-        Cut::launch(&self.cut, &self.stream, call, units)
+        self.apply_words(&self.begin()?, key, words, Scales::same(0), pair, change)
     }
 
     // Checks.
@@ -476,7 +350,7 @@ impl Layer {
         region: Region<'r>,
         len: usize,
     ) -> Result<Region<'r>, Error> {
-        let needed = self.extent();
+        let needed = self.layer.extent();
         if len != needed {
             return Err(crate::Error::Length { buffer, needed, given: len }.into());
         }
@@ -503,7 +377,11 @@ impl Layer {
     }
 
     /// Returns the words that the plan's mask takes.
-    fn check_mask<'r>(&self, region: Region<'r>, given: usize) -> Result<Region<'r>, Error> {
+    pub(super) fn check_mask<'r>(
+        &self,
+        region: Region<'r>,
+        given: usize,
+    ) -> Result<Region<'r>, Error> {
         let needed = self.plan().mask_words();
         let part = region.part(0, needed.saturating_mul(size_of::<u64>()));
         let Some(part) = part.filter(|_| given >= needed) else {
@@ -526,7 +404,7 @@ impl Layer {
         Ok(region)
     }
 
-    fn check_counts_mut<'r>(
+    pub(super) fn check_counts_mut<'r>(
         &self,
         counts: Option<SliceMut<'r, u64>>,
     ) -> Result<Option<Region<'r>>, Error> {
@@ -534,28 +412,18 @@ impl Layer {
     }
 
     /// Checks counts that are read, and that they are there if the scale follows from them.
-    fn check_known_counts<'r>(
+    pub(super) fn check_known_counts<'r>(
         &self,
         counts: Option<Slice<'r, u64>>,
         written: Region<'_>,
     ) -> Result<Option<Region<'r>>, Error> {
         let Some(counts) = counts else {
-            return if self.tensors.is_counted() { Err(Error::Counts) } else { Ok(None) };
+            return if self.layer.tensors.is_counted() { Err(Error::Counts) } else { Ok(None) };
         };
         let counts = self.check_counts(counts.region(), counts.len())?;
         check_apart(counts, written)?;
         Ok(Some(counts))
     }
-}
-
-/// Refuses written counts that share bytes with any of the regions.
-fn apart(counts: Option<Region<'_>>, regions: &[Region<'_>]) -> Result<(), Error> {
-    let Some(counts) = counts else { return Ok(()) };
-    regions.iter().try_for_each(|&region| check_apart(counts, region))
-}
-
-fn address(region: Option<Region<'_>>) -> u64 {
-    region.map_or(0, |region| region.address())
 }
 
 /// The bits of an element of 1, 2, 4 or 8 bytes, repeated to 8.

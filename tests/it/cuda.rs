@@ -64,12 +64,11 @@ fn launches_out_of_range() -> Result<(), Error> {
     on_device(|device| {
         let stream = device.stream()?;
         let layer = || Layer::new(&plan()?, &stream);
-        let limit = device.max_threads();
-        for given in [0, limit + 1] {
-            let error = layer()?.with_threads(given).err();
-            assert_eq!(error, Some(Error::Threads { limit, given }));
+        for given in [0, 33] {
+            let error = layer()?.with_lanes(given).err();
+            assert_eq!(error, Some(Error::Lanes { limit: 32, given }));
         }
-        assert!(layer()?.with_threads(1)?.with_threads(limit).is_ok());
+        assert!(layer()?.with_lanes(1)?.with_lanes(32).is_ok());
         for given in [0, 63, 100, 65536 + 64] {
             let error = layer()?.with_tile(given).err();
             assert_eq!(error, Some(Error::Tile { limit: 65536, given }));
@@ -82,7 +81,7 @@ fn launches_out_of_range() -> Result<(), Error> {
 fn buffers_of_the_wrong_length() -> Result<(), Error> {
     on_device(|device| {
         let (plan, stream, key) = (plan()?, device.stream()?, Key::new(1));
-        let mut layer = Layer::new(&plan, &stream)?;
+        let layer = Layer::new(&plan, &stream)?;
         let len = plan.elements();
         let mut counts = device.zeros::<u64>(1)?;
         let mut words = device.zeros::<u64>(plan.mask_words())?;
@@ -90,26 +89,27 @@ fn buffers_of_the_wrong_length() -> Result<(), Error> {
         let mut short = device.zeros::<f32>(len - 1)?;
         let mut none = device.zeros::<u64>(0)?;
 
-        let forward = layer.forward(key, short.slice(), y.slice_mut(), None);
+        let forward = layer.pass().forward(key, short.slice(), y.slice_mut(), None);
         assert_eq!(forward, length(Buffer::Input, len, len - 1));
-        let forward = layer.forward(key, x.slice(), short.slice_mut(), None);
+        let forward = layer.pass().forward(key, x.slice(), short.slice_mut(), None);
         assert_eq!(forward, length(Buffer::Output, len, len - 1));
-        let forward = layer.forward_in_place(key, x.slice_mut(), Some(none.slice_mut()));
+        let forward = layer.pass().forward_in_place(key, x.slice_mut(), Some(none.slice_mut()));
         assert_eq!(forward, length(Buffer::Counts, 1, 0));
-        let mask = layer.draw(key, none.slice_mut(), Some(counts.slice_mut()));
+        let mask = layer.pass().draw(key, none.slice_mut(), Some(counts.slice_mut()));
         assert_eq!(mask, length(Buffer::Mask, plan.mask_words(), 0));
-        let dilate = layer.dilate(none.slice(), words.slice_mut());
+        let dilate = layer.pass().dilate(none.slice(), words.slice_mut());
         assert_eq!(dilate, length(Buffer::Mask, plan.mask_words(), 0));
-        let backward = layer.backward_in_place(key, None, x.slice_mut());
+        let backward = layer.pass().backward_in_place(key, None, x.slice_mut());
         assert_eq!(backward, Err(Error::Counts));
-        let apply = layer.apply_in_place(words.slice(), None, x.slice_mut());
+        let apply = layer.pass().apply_in_place(words.slice(), None, x.slice_mut());
         assert_eq!(apply, Err(Error::Counts));
-        let wide = layer.drop_only(key, device.zeros::<[u64; 2]>(len)?.slice_mut(), [0; 2], None);
+        let wide =
+            layer.pass().drop_only(key, device.zeros::<[u64; 2]>(len)?.slice_mut(), [0; 2], None);
         assert_eq!(wide, Err(Error::Type { size: 16 }));
         let download = stream.download(x.slice(), &mut [0.0; 3]);
         assert_eq!(download, length(Buffer::Output, len, 3));
         let last = key.with_first_sample(u64::MAX);
-        let first = layer.forward_in_place(last, x.slice_mut(), None);
+        let first = layer.pass().forward_in_place(last, x.slice_mut(), None);
         assert!(matches!(first, Err(Error::Plan(dropblock::Error::FirstSample { .. }))));
 
         // Nothing has been written.
@@ -125,7 +125,7 @@ fn buffers_of_the_wrong_length() -> Result<(), Error> {
 fn addresses_that_cannot_be() -> Result<(), Error> {
     on_device(|device| {
         let (plan, stream, key) = (plan()?, device.stream()?, Key::new(1));
-        let mut layer = Layer::new(&plan, &stream)?;
+        let layer = Layer::new(&plan, &stream)?;
         let len = plan.elements();
         let mut memory = device.zeros::<f32>(2 * len)?;
         let at = memory.address();
@@ -136,22 +136,22 @@ fn addresses_that_cannot_be() -> Result<(), Error> {
             // SAFETY: as above.
             unsafe { SliceMut::<f32>::from_raw(address, len) }
         };
-        let forward = layer.forward(key, from(at(0)), to(at(4)), None);
+        let forward = layer.pass().forward(key, from(at(0)), to(at(4)), None);
         assert_eq!(forward, Err(Error::Overlap));
-        let forward = layer.forward(key, from(at(4)), to(at(0)), None);
+        let forward = layer.pass().forward(key, from(at(4)), to(at(0)), None);
         assert_eq!(forward, Err(Error::Overlap));
-        let forward = layer.forward(key, from(at(2)), to(at(0)), None);
+        let forward = layer.pass().forward(key, from(at(2)), to(at(0)), None);
         assert_eq!(forward, Err(Error::Misaligned { needed: 4, given: memory.address() + 2 }));
         // SAFETY: it is refused.
         let null = unsafe { SliceMut::<f32>::from_raw(0, len) };
-        assert_eq!(layer.forward_in_place(key, null, None), Err(Error::Null));
+        assert_eq!(layer.pass().forward_in_place(key, null, None), Err(Error::Null));
         // SAFETY: it is refused.
         let counts = unsafe { SliceMut::<u64>::from_raw(memory.address() + 8, 1) };
-        let forward = layer.forward(key, from(at(0)), to(at(4 * len as u64)), Some(counts));
+        let forward = layer.pass().forward(key, from(at(0)), to(at(4 * len as u64)), Some(counts));
         assert_eq!(forward, Err(Error::Overlap));
 
-        layer.forward(key, from(at(0)), to(at(4 * len as u64)), None)?;
-        layer.forward(key, from(at(0)), to(at(0)), None)?;
+        layer.pass().forward(key, from(at(0)), to(at(4 * len as u64)), None)?;
+        layer.pass().forward(key, from(at(0)), to(at(0)), None)?;
         stream.synchronize()?;
         let whole = memory.slice_mut();
         assert!(whole.get(len + 1..2 * len + 1).is_none());
@@ -203,11 +203,11 @@ fn copies_on_the_device() -> Result<(), Error> {
 fn a_layer_and_its_stream_move_between_threads() -> Result<(), Error> {
     on_device(|device| {
         let (plan, key) = (plan()?, Key::new(4));
-        let mut layer = Layer::new(&plan, &device.stream()?)?;
+        let layer = Layer::new(&plan, &device.stream()?)?;
         let mut x = device.upload(&vec![1.0_f32; plan.elements()])?;
         let (x, layer) = std::thread::scope(|scope| {
             let other = scope.spawn(move || {
-                layer.forward_in_place(key, x.slice_mut(), None)?;
+                layer.pass().forward_in_place(key, x.slice_mut(), None)?;
                 Ok::<_, Error>((x, layer))
             });
             other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -228,10 +228,10 @@ fn the_stream_of_another_is_used() -> Result<(), Error> {
         for raw in [own.as_raw(), std::ptr::null_mut()] {
             // SAFETY: `own` lives; null is the default stream.
             let stream = unsafe { Stream::from_raw(device, raw) };
-            let mut layer = Layer::new(&plan, &stream)?;
+            let layer = Layer::new(&plan, &stream)?;
             let mut x = device.upload(&vec![1.0_f64; plan.elements()])?;
             let mut counts = device.zeros::<u64>(plan.groups())?;
-            layer.forward_in_place(key, x.slice_mut(), Some(counts.slice_mut()))?;
+            layer.pass().forward_in_place(key, x.slice_mut(), Some(counts.slice_mut()))?;
             let mut expected = vec![1.0_f64; plan.elements()];
             let drawn = plan.forward_in_place(key, &mut expected)?;
             assert_eq!(Some(layer.drop_count(counts.slice())?), drawn.count());
@@ -316,14 +316,19 @@ fn nothing_to_drop() -> Result<(), Error> {
                 (Shape::nchw(2, 3, 5, 7), Some([240, 80, 0, 16, 2])),
             ] {
                 let plan = raw.with_scale(scale).plan(shape)?;
-                let mut layer = view_layer(&plan, &stream, strides)?;
+                let layer = view_layer(&plan, &stream, strides)?;
                 let x: Vec<f32> = (0..layer.extent()).map(|i| i as f32).collect();
                 let mut expected = vec![-1.0; x.len()];
                 plan.forward(key, view(&x, strides), view_mut(&mut expected, strides))?;
                 let from = device.upload(&x)?;
                 let mut to = device.upload(&vec![-1.0; x.len()])?;
                 let mut counts = device.upload(&vec![77_u64; plan.groups()])?;
-                layer.forward(key, from.slice(), to.slice_mut(), Some(counts.slice_mut()))?;
+                layer.pass().forward(
+                    key,
+                    from.slice(),
+                    to.slice_mut(),
+                    Some(counts.slice_mut()),
+                )?;
                 assert_eq!(layer.drop_count(counts.slice())?.dropped, 0);
                 let mut host = vec![0.0; x.len()];
                 stream.download(to.slice(), &mut host)?;
@@ -332,7 +337,7 @@ fn nothing_to_drop() -> Result<(), Error> {
         }
         let empty = raw.plan(Shape::nchw(0, 3, 5, 7))?;
         let mut x = device.zeros::<f32>(0)?;
-        Layer::new(&empty, &stream)?.forward_in_place(key, x.slice_mut(), None)
+        Layer::new(&empty, &stream)?.pass().forward_in_place(key, x.slice_mut(), None)
     })
 }
 
@@ -389,7 +394,7 @@ fn check_passes<T: Element + Pod>(
     value: impl Fn(usize) -> T,
 ) -> Result<(), Error> {
     let (stream, key) = (device.stream()?, Key::new(5).with_step(3).with_first_sample(2));
-    let mut layer = view_layer(plan, &stream, strides)?.with_threads(64)?.with_tile(128)?;
+    let layer = view_layer(plan, &stream, strides)?.with_lanes(3)?.with_tile(128)?;
     let x: Vec<T> = (0..layer.extent()).map(&value).collect();
     let from = device.upload(&x)?;
     let mut words = vec![0; plan.mask_words()];
@@ -419,7 +424,7 @@ fn check_passes<T: Element + Pod>(
     let drawn = plan.draw(key, &mut words)?;
     let of_groups = groups(&drawn)?;
     drawn.forward(view(&x, strides), view_mut(&mut expected, strides))?;
-    layer.forward(key, from.slice(), y.slice_mut(), Some(counts.slice_mut()))?;
+    layer.pass().forward(key, from.slice(), y.slice_mut(), Some(counts.slice_mut()))?;
     same(&y, &expected, "forward")?;
     same_words(&counts, &of_groups, "counts")?;
     assert_eq!(layer.drop_count(counts.slice())?, drawn.count());
@@ -427,39 +432,39 @@ fn check_passes<T: Element + Pod>(
     expected.fill(T::ZERO);
     drawn.backward(view(&x, strides), view_mut(&mut expected, strides))?;
     let mut dx = device.zeros::<T>(x.len())?;
-    layer.backward(key, Some(counts.slice()), from.slice(), dx.slice_mut())?;
+    layer.pass().backward(key, Some(counts.slice()), from.slice(), dx.slice_mut())?;
     same(&dx, &expected, "backward")?;
 
-    layer.draw(key, mask.slice_mut(), Some(counts.slice_mut()))?;
+    layer.pass().draw(key, mask.slice_mut(), Some(counts.slice_mut()))?;
     same_words(&mask, drawn.dropped_words(), "mask")?;
     same_words(&counts, &of_groups, "counts of a mask")?;
     let mut in_place = device.upload(&x)?;
-    layer.apply_in_place(mask.slice(), Some(counts.slice()), in_place.slice_mut())?;
+    layer.pass().apply_in_place(mask.slice(), Some(counts.slice()), in_place.slice_mut())?;
     let mut applied = x.clone();
     drawn.backward_in_place(view_mut(&mut applied, strides))?;
     same(&in_place, &applied, "apply")?;
     if plan.layer().fill() == Fill::Noise {
-        layer.fill_noise(key, mask.slice(), in_place.slice_mut())?;
+        layer.pass().fill_noise(key, mask.slice(), in_place.slice_mut())?;
         applied.copy_from_slice(&x);
         drawn.forward_in_place(view_mut(&mut applied, strides))?;
         same(&in_place, &applied, "noise")?;
     }
-    layer.fill_dropped(mask.slice(), in_place.slice_mut(), value(1))?;
+    layer.pass().fill_dropped(mask.slice(), in_place.slice_mut(), value(1))?;
     drawn.drop_only(view_mut(&mut applied, strides), value(1))?;
     same(&in_place, &applied, "fill")?;
     let mut in_place = device.upload(&x)?;
     let mut only = x.clone();
-    layer.drop_only(key, in_place.slice_mut(), value(3), Some(counts.slice_mut()))?;
+    layer.pass().drop_only(key, in_place.slice_mut(), value(3), Some(counts.slice_mut()))?;
     plan.drop_only(key, view_mut(&mut only, strides), value(3))?;
     same(&in_place, &only, "drop only")?;
     same_words(&counts, &of_groups, "counts of drop only")?;
 
     plan.draw_centers(key, &mut words)?;
-    layer.draw_centers(key, centers.slice_mut())?;
+    layer.pass().draw_centers(key, centers.slice_mut())?;
     same_words(&centers, &words, "centres")?;
     plan.dilate(&mut words)?;
-    layer.dilate(centers.slice(), mask.slice_mut())?;
+    layer.pass().dilate(centers.slice(), mask.slice_mut())?;
     same_words(&mask, &words, "dilation")?;
-    layer.count(mask.slice(), counts.slice_mut())?;
+    layer.pass().count(mask.slice(), counts.slice_mut())?;
     same_words(&counts, &of_groups, "count")
 }

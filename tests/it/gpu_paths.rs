@@ -10,10 +10,6 @@ use crate::gpu::{Launch, Type, check};
 
 const ALL: [Type; 4] = [Type::F32, Type::F64, Type::F16, Type::Bf16];
 
-fn launch(threads: u32, tile: usize) -> Launch {
-    Launch { threads, tile: Some(tile), offset: 0 }
-}
-
 /// A tensor, or a view with these strides.
 type Tensor = (Shape, Option<[isize; 5]>);
 
@@ -40,17 +36,17 @@ fn tiles_of_many_groups() -> Result<(), Error> {
     for of in ALL {
         for (map, planes) in [(3, 4400), (5, 2300), (9, 1100)] {
             let shape = Shape::new(1, planes, Map::hw(1, map), Layout::ChannelsFirst);
-            check(&case(channels, (shape, None)), launch(256, 16_384), of)?;
+            check(&case(channels, (shape, None)), Launch::new(5, 16_384), of)?;
         }
         let apart = Shape::new(1, 4400, Map::hw(1, 2), Layout::ChannelsFirst);
         let apart = (apart, Some([0, 3, 0, 0, 1]));
-        check(&case(channels, apart), launch(512, 16_384), of)?;
+        check(&case(channels, apart), Launch::new(13, 16_384), of)?;
         // Few enough for the room.
         let apart = Shape::new(2, 700, Map::hw(1, 2), Layout::ChannelsFirst);
         let apart = (apart, Some([2100, 3, 0, 0, 1]));
-        check(&case(channels, apart), launch(96, 1024), of)?;
+        check(&case(channels, apart), Launch::new(3, 1024), of)?;
         let samples = single.with_scale(Scale::PerSample);
-        check(&case(samples, (Shape::nchw(700, 2, 1, 3), None)), launch(64, 4096), of)?;
+        check(&case(samples, (Shape::nchw(700, 2, 1, 3), None)), Launch::new(2, 4096), of)?;
     }
     Ok(())
 }
@@ -61,10 +57,10 @@ fn lines_longer_than_tiles() -> Result<(), Error> {
     let layer = layer(BlockSize::uniform(3), Gamma::Paper { scale: 1.0 })?;
     let line = Shape::new(1, 1, Map::l(66_001), Layout::ChannelsFirst);
     let by_position = layer.with_scale(Scale::PerPosition);
-    check(&case(by_position, (line, None)), launch(512, 65_536), Type::F16)?;
+    check(&case(by_position, (line, None)), Launch::new(13, 65_536), Type::F16)?;
     let apart = Shape::new(2, 1, Map::l(66_001), Layout::ChannelsFirst);
     let apart = (apart, Some([66_008, 0, 0, 0, 1]));
-    check(&case(layer.with_scale(Scale::PerMap), apart), launch(256, 65_536), Type::F32)
+    check(&case(layer.with_scale(Scale::PerMap), apart), Launch::new(5, 65_536), Type::F32)
 }
 
 /// More centres than the list has room for, so that all wait again and again.
@@ -77,9 +73,9 @@ fn full_lists_of_centres() -> Result<(), Error> {
                 let layer = layer(BlockSize::uniform(block), Gamma::Raw(gamma))?;
                 let layer = layer.with_region(if i == j { Region::Full } else { Region::Valid });
                 let of = ALL[(i + j + block) % 4];
-                let threads = [1, 7, 64][(i + j + block) % 3];
+                let lanes = [1, 5, 32][(i + j + block) % 3];
                 let fixed = layer.with_scale(Scale::Fixed);
-                check(&case(fixed, (shape, None)), launch(threads, 8192), of)?;
+                check(&case(fixed, (shape, None)), Launch::new(lanes, 8192), of)?;
             }
         }
     }
@@ -105,8 +101,8 @@ fn tiles_smaller_than_blocks() -> Result<(), Error> {
                     .with_region(region)
                     .with_alignment(alignment)
                     .with_scale([Scale::Fixed, Scale::PerPosition, Scale::PerSample][number % 3]);
-                let (threads, tile) = [(32, 64), (128, 128), (5, 64), (64, 192)][number % 4];
-                check(&case(layer, (shape, None)), launch(threads, tile), ALL[number / 2 % 4])?;
+                let (lanes, tile) = [(1, 64), (2, 128), (5, 64), (13, 192)][number % 4];
+                check(&case(layer, (shape, None)), Launch::new(lanes, tile), ALL[number / 2 % 4])?;
             }
         }
     }
@@ -126,8 +122,8 @@ fn samples_far_on() -> Result<(), Error> {
     for (i, (shape, sharing)) in shapes.into_iter().enumerate() {
         for (j, first) in [1 << 24, (1 << 40) + 1, (1 << 52) + 12_345].into_iter().enumerate() {
             let layer = layer.with_sharing(sharing).with_scale(Scale::Fixed);
-            let (threads, tile) = [(32, 256), (256, 4096), (9, 64)][j];
-            check(&later(layer, shape, first), launch(threads, tile), ALL[(i + j) % 4])?;
+            let (lanes, tile) = [(1, 256), (5, 4096), (9, 64)][j];
+            check(&later(layer, shape, first), Launch::new(lanes, tile), ALL[(i + j) % 4])?;
         }
     }
     Ok(())
@@ -164,14 +160,28 @@ fn views_of_every_kind() -> Result<(), Error> {
             let number = 4 * i + j;
             let layer = layer.with_sharing(sharing).with_scale(scales[(i + 3 * j) % 5]);
             let of = ALL[(i + number / 16 + 2 * j) % 4];
-            let (threads, tile) = [(64, 192), (33, 2048), (256, 65_536)][number % 3];
+            let (lanes, tile) = [(2, 192), (13, 2048), (3, 65_536)][number % 3];
             let offset = usize::from(number % 7 == 6);
-            let launch = Launch { threads, tile: Some(tile), offset };
+            let launch = Launch { offset, ..Launch::new(lanes, tile) };
             if number % 3 == 0 {
                 check(&later(layer, shape, 5), launch, of)?;
             } else {
                 check(&case(layer, shape), launch, of)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Channels last, in more groups of 32 than one, whole or not, at the end of a plane and before it.
+#[test]
+fn channels_last_of_every_width() -> Result<(), Error> {
+    let layer = layer(BlockSize::uniform(3), Gamma::Paper { scale: 1.0 })?;
+    for (i, channels) in [8, 24, 32, 40, 64, 104].into_iter().enumerate() {
+        for (j, of) in [Type::F32, Type::F16, Type::Bf16].into_iter().enumerate() {
+            let scale = [Scale::Fixed, Scale::PerTensor][(i + j) % 2];
+            let shape = (Shape::nhwc(2, 5, 7 + i, channels), None);
+            check(&case(layer.with_scale(scale), shape), Launch::new(3, 4096), of)?;
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use crate::memory::{Memory, Problem, Role};
 use crate::mutate;
 use crate::parse::parse;
 use crate::program::{Function, Program};
-use crate::stream::{Event, Queued, Stream, Work};
+use crate::stream::{Atomic, Event, Queued, Stream, Work};
 
 /// The handle of the null stream.
 pub const NULL_STREAM: u64 = 0;
@@ -40,6 +40,8 @@ pub struct Context {
     events: HashMap<u64, Event>,
     operations: u64,
     handles: u64,
+    /// By region of memory.
+    atomics: HashMap<usize, Atomic>,
     /// The error that all calls give from now on.
     pub error: Option<i32>,
     /// What was found, in words.
@@ -59,6 +61,7 @@ impl Context {
             streams: BTreeMap::from([(NULL_STREAM, null)]),
             events: HashMap::new(),
             operations: 0,
+            atomics: HashMap::new(),
             // Handles of different devices differ, and none is a small number.
             handles: (ordinal as u64 + 1) << 40,
             error: None,
@@ -263,7 +266,7 @@ impl Context {
                 return Err(self.fail(&Problem::failure(text)));
             }
         }
-        self.perform(work);
+        self.perform(work, NULL_STREAM, self.operations);
         self.outcome()
     }
 

@@ -24,8 +24,10 @@ pub struct Pretended {
     pub strict: bool,
     /// `PTX_MUTATE`: `count`, `list` or the number of a mutation.
     pub mutate: Option<String>,
-    /// `PTX_STATISTICS`: print steps and time of each launch.
+    /// `PTX_STATISTICS`: print what each launch did.
     pub statistics: bool,
+    /// `PTX_CALLS`: print each call of the interface.
+    pub calls: bool,
 }
 
 impl Pretended {
@@ -50,6 +52,7 @@ impl Pretended {
             strict: variable("PTX_STRICT").is_some_and(|text| text == "1"),
             mutate: variable("PTX_MUTATE"),
             statistics: variable("PTX_STATISTICS").is_some_and(|text| text == "1"),
+            calls: variable("PTX_CALLS").is_some_and(|text| text == "1"),
         })
     }
 

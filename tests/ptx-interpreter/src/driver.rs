@@ -38,7 +38,10 @@ thread_local! {
 }
 
 /// Runs the body of a function and makes a code of its result.
-fn guard(body: impl FnOnce(&mut Driver) -> Result<(), i32>) -> i32 {
+fn guard(name: &str, body: impl FnOnce(&mut Driver) -> Result<(), i32>) -> i32 {
+    if pretended().calls {
+        report(&format!("call {name}"));
+    }
     let result = catch_unwind(AssertUnwindSafe(|| {
         body(&mut DRIVER.lock().unwrap_or_else(PoisonError::into_inner))
     }));

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::errors::LAUNCH_TIMEOUT;
 use crate::memory::{Memory, Problem};
+use crate::profile::Profile;
 use crate::program::{Program, Special};
 use crate::race::Moment;
 use crate::random::Random;
@@ -30,6 +31,8 @@ pub struct Launch<'a> {
     pub seed: u64,
     /// Most steps of all threads together.
     pub budget: u64,
+    /// Whether to count more than steps.
+    pub profile: bool,
 }
 
 /// A launch that went wrong.
@@ -67,13 +70,13 @@ pub(crate) struct Block {
     pub(crate) ready: Vec<usize>,
 }
 
-/// Runs a launch; gives the number of steps. `segment` is the first number for the race detector that
+/// Runs a launch; gives the number of steps, and what else was counted. `segment` is the first number for the race detector that
 /// is free, and is moved on.
 pub fn execute(
     launch: &Launch<'_>,
     memory: &mut Memory,
     segment: &mut u64,
-) -> Result<u64, Box<Fault>> {
+) -> Result<(u64, Option<Profile>), Box<Fault>> {
     let kernel = &launch.program.functions[launch.entry];
     let count = launch.block.iter().map(|&size| size as usize).product();
     let store = Store::new(memory, kernel, launch.params, count, launch.dynamic as usize);
@@ -90,10 +93,11 @@ pub fn execute(
         left: launch.budget,
         position: [0; 3],
     };
+    runner.store.profile = launch.profile.then(Box::default);
     runner.store.now = Moment { launch: *segment, block: *segment, segment: *segment, thread: 0 };
     let result = runner.blocks();
     *segment = runner.store.now.segment + 1;
-    result.map(|()| launch.budget - runner.left)
+    result.map(|()| (launch.budget - runner.left, runner.store.profile.map(|profile| *profile)))
 }
 
 struct Runner<'a> {
@@ -124,6 +128,9 @@ impl Runner<'_> {
             self.store.now.block = self.store.now.segment;
             self.store.begin_block();
             self.run_block()?;
+            if let Some(profile) = &mut self.store.profile {
+                profile.end_block();
+            }
             self.store.now.segment += 1;
         }
         Ok(())
@@ -216,6 +223,9 @@ impl Runner<'_> {
             return Err(self.fault(first, Problem::failure(text)));
         }
         self.store.now.segment += 1;
+        if let Some(profile) = &mut self.store.profile {
+            profile.barriers += 1;
+        }
         self.block.states.fill(State::Ready);
         self.block.ready.extend(0..self.block.threads.len());
         Ok(true)

@@ -18,6 +18,7 @@ pub mod integer;
 pub mod memory;
 pub mod mutate;
 pub mod parse;
+pub mod profile;
 pub mod program;
 pub mod race;
 pub mod random;

@@ -180,13 +180,15 @@ pub struct Memory {
     regions: Vec<Region>,
     used: u64,
     limit: u64,
+    /// Regions in which kernels have done atomic operations, until somebody asks.
+    atomics: Vec<usize>,
 }
 
 impl Memory {
     /// The memory of a device: so many bytes.
     pub fn new(device: usize, limit: u64) -> Self {
         let first = FIRST + ((device as u64) << DEVICE_SHIFT);
-        Self { first, regions: Vec::new(), used: 0, limit }
+        Self { first, regions: Vec::new(), used: 0, limit, atomics: Vec::new() }
     }
 
     /// A new region, or nothing if the memory is used up.
@@ -343,7 +345,18 @@ impl Memory {
             return Err(racing(region, offset, kind, race));
         }
         region.bytes.set_known(offset, bytes);
+        if known && self.atomics.last() != Some(&index) {
+            self.atomics.push(index);
+        }
         Ok((&mut region.bytes, offset))
+    }
+
+    /// The regions in which there were atomic operations since the last time.
+    pub(crate) fn take_atomics(&mut self) -> Vec<usize> {
+        let mut regions = std::mem::take(&mut self.atomics);
+        regions.sort_unstable();
+        regions.dedup();
+        regions
     }
 
     /// Whether an address is one of a constant.

@@ -2,6 +2,7 @@
 
 use crate::decode::{FRAME, LOCAL_WINDOW, SHARED_WINDOW};
 use crate::memory::{Bytes, Memory, Problem};
+use crate::profile::Profile;
 use crate::program::{Function, Space};
 use crate::race::{Kind, Moment, Shadow};
 use crate::thread::{LOCAL_START, Thread};
@@ -20,6 +21,8 @@ pub(crate) struct Store<'a> {
     frame_stride: usize,
     local: Bytes,
     local_stride: usize,
+    /// What is counted, if anything is.
+    pub(crate) profile: Option<Box<Profile>>,
 }
 
 impl<'a> Store<'a> {
@@ -56,6 +59,7 @@ impl<'a> Store<'a> {
             frame_stride: kernel.stack_frames,
             local: Bytes::new(threads * kernel.stack_local),
             local_stride: kernel.stack_local,
+            profile: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Queued operations: nothing runs before somebody waits for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::program::Program;
@@ -55,6 +55,19 @@ impl Work {
         }
     }
 
+    /// The name of a call that asks for it, without what says whether it waits.
+    pub(crate) const fn call(&self) -> &'static str {
+        match self {
+            Self::Launch(_) => "cuLaunchKernel",
+            Self::Upload(..) => "cuMemcpyHtoD",
+            Self::Download(..) => "cuMemcpyDtoH",
+            Self::Copy(..) => "cuMemcpyDtoD",
+            Self::Set(..) => "cuMemset",
+            Self::Record(..) => "cuEventRecord",
+            Self::Wait(..) => "cuStreamWaitEvent",
+        }
+    }
+
     /// What it is, for messages.
     pub(crate) fn name(&self) -> String {
         match self {
@@ -76,6 +89,17 @@ pub(crate) struct Stream {
     pub(crate) blocking: bool,
     /// Whether it is destroyed; what is queued still runs.
     pub(crate) destroyed: bool,
+    /// Of other streams: the number up to which it has waited for them.
+    pub(crate) waited: BTreeMap<u64, u64>,
+}
+
+/// The last launch that did atomic operations somewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Atomic {
+    pub(crate) stream: u64,
+    pub(crate) number: u64,
+    /// How many operations had been asked for when it ran: those that come later are ordered.
+    pub(crate) asked: u64,
 }
 
 impl Stream {

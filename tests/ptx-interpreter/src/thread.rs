@@ -139,6 +139,21 @@ impl Thread {
             }
             left -= 1;
             let op = function.code[pc];
+            if let Some(profile) = &mut store.profile {
+                profile.step(&function.lines, pc);
+                let access = match op {
+                    Op::Load { access } | Op::Store { access } => {
+                        Some(&function.accesses[access as usize])
+                    }
+                    Op::Atomic { atomic } => Some(&function.atomics[atomic as usize].access),
+                    _ => None,
+                };
+                if let Some(access) = access {
+                    let address = r!(access.base).wrapping_add(access.offset as u64);
+                    let bytes = usize::from(access.bytes) * usize::from(access.count);
+                    profile.touch(self.number, pc as u32, access.space, address, bytes);
+                }
+            }
             pc += 1;
             match op {
                 Op::Move { d, a } => r!(d) = r!(a),

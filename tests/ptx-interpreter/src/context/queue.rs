@@ -7,7 +7,8 @@ use crate::device::report;
 use crate::errors::{INVALID_HANDLE, NOT_READY};
 use crate::execute::{Launch, execute};
 use crate::host;
-use crate::stream::{Event, Queued, Stream, Work};
+use crate::memory::Problem;
+use crate::stream::{Atomic, Event, Queued, Stream, Work};
 
 impl Context {
     /// Runs all operations of a stream up to a number.
@@ -35,12 +36,13 @@ impl Context {
         if let Some((_, Work::Wait(other, until))) = self.streams[&stream].queue.front() {
             let (other, until) = (*other, *until);
             self.run_until(other, until);
+            self.note_wait(stream, other, until);
         }
         let popped = self.streams.get_mut(&stream).and_then(|stream| stream.queue.pop_front());
-        if let Some((_, work)) = popped
+        if let Some((number, work)) = popped
             && self.error.is_none()
         {
-            self.perform(work);
+            self.perform(work, stream, number);
         }
         self.streams.retain(|_, stream| !stream.destroyed || !stream.queue.is_empty());
     }
@@ -51,10 +53,48 @@ impl Context {
         others.filter(|(_, stream)| stream.blocking).map(|(&handle, _)| handle).collect()
     }
 
-    pub(super) fn perform(&mut self, work: Work) {
+    /// A stream has waited for another one, and so for all that it had waited for.
+    fn note_wait(&mut self, stream: u64, other: u64, until: u64) {
+        let mut all =
+            self.streams.get(&other).map(|other| other.waited.clone()).unwrap_or_default();
+        all.insert(other, until);
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            for (other, until) in all {
+                let waited = stream.waited.entry(other).or_insert(0);
+                *waited = until.max(*waited);
+            }
+        }
+    }
+
+    /// Two launches that do atomic operations in the same memory are ordered: by their stream, by the
+    /// null stream, by an event, or because one had run when the other was asked for.
+    fn check_order(&mut self, name: &str, stream: u64, number: u64) {
+        let asked = self.operations;
+        for region in self.memory.take_atomics() {
+            let Some(before) = self.atomics.insert(region, Atomic { stream, number, asked }) else {
+                continue;
+            };
+            let blocking = |of: u64| self.streams.get(&of).is_none_or(|stream| stream.blocking);
+            let null = (stream == NULL_STREAM || before.stream == NULL_STREAM)
+                && blocking(stream)
+                && blocking(before.stream);
+            let waited = self.streams.get(&stream).and_then(|own| own.waited.get(&before.stream));
+            let event = waited.is_some_and(|&until| until >= before.number);
+            if before.stream != stream && before.asked >= number && !null && !event {
+                let text = format!(
+                    "{name} and a launch on another stream change the same memory, without order"
+                );
+                self.fail(&Problem::failure(text));
+            }
+        }
+    }
+
+    pub(super) fn perform(&mut self, work: Work, stream: u64, number: u64) {
         let result = match work {
             Work::Launch(launch) => {
                 self.execute(&launch);
+                let name = &launch.program.functions[launch.entry].name;
+                self.check_order(name, stream, number);
                 return;
             }
             Work::Upload(to, from, bytes) => self
@@ -98,16 +138,14 @@ impl Context {
             params: &queued.params,
             seed: self.device.next_seed(),
             budget: self.device.budget,
+            profile: self.device.statistics,
         };
         let begin = Instant::now();
         match execute(&launch, &mut self.memory, &mut self.segment) {
-            Ok(steps) if self.device.statistics => {
-                let seconds = begin.elapsed().as_secs_f64();
+            Ok((steps, Some(profile))) => {
                 let name = &queued.program.functions[queued.entry].name;
-                let rate = steps as f64 / seconds / 1e6;
-                report(&format!(
-                    "{name}: {steps} steps, {seconds:.6} s, {rate:.0} million a second"
-                ));
+                let rate = steps as f64 / begin.elapsed().as_secs_f64() / 1e6;
+                report(&format!("{name}: {profile}; {steps} steps, {rate:.0} million a second"));
             }
             Ok(_) => {}
             Err(fault) => {

@@ -10,7 +10,7 @@ use crate::stream::Work;
 /// Allocates device memory.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuMemAlloc_v2(address: Out<'_, u64>, bytes: usize) -> i32 {
-    guard(|driver| {
+    guard("cuMemAlloc_v2", |driver| {
         if address.missing() {
             return Err(INVALID_VALUE);
         }
@@ -22,7 +22,7 @@ pub extern "C" fn cuMemAlloc_v2(address: Out<'_, u64>, bytes: usize) -> i32 {
 /// Frees device memory, also after an error, which is given then.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuMemFree_v2(address: u64) -> i32 {
-    guard(|driver| {
+    guard("cuMemFree_v2", |driver| {
         let context = driver.any_context()?;
         let error = context.error;
         let freed = context.free(address);
@@ -31,11 +31,11 @@ pub extern "C" fn cuMemFree_v2(address: u64) -> i32 {
 }
 
 fn at_once(work: Work) -> i32 {
-    guard(|driver| driver.context()?.at_once(work))
+    guard(work.call(), |driver| driver.context()?.at_once(work))
 }
 
 fn later(stream: u64, work: Work) -> i32 {
-    guard(|driver| driver.context()?.enqueue(stream, work).map(|_| ()))
+    guard(work.call(), |driver| driver.context()?.enqueue(stream, work).map(|_| ()))
 }
 
 fn host(address: usize, bytes: usize) -> Result<(), i32> {

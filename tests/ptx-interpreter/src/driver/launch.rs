@@ -27,7 +27,7 @@ pub extern "C" fn cuLaunchKernel(
     params: *mut *mut c_void,
     extra: *mut *mut c_void,
 ) -> i32 {
-    guard(|driver| {
+    guard("cuLaunchKernel", |driver| {
         if !extra.is_null() {
             return Err(NOT_SUPPORTED);
         }
@@ -48,7 +48,7 @@ pub extern "C" fn cuOccupancyMaxPotentialBlockSize(
     _shared: usize,
     limit: i32,
 ) -> i32 {
-    guard(|driver| {
+    guard("cuOccupancyMaxPotentialBlockSize", |driver| {
         let facts = driver.context()?.facts(function)?;
         if !shared_of_threads.is_null() {
             return Err(NOT_SUPPORTED);
@@ -68,7 +68,7 @@ pub extern "C" fn cuOccupancyMaxActiveBlocksPerMultiprocessor(
     threads: i32,
     shared: usize,
 ) -> i32 {
-    guard(|driver| {
+    guard("cuOccupancyMaxActiveBlocksPerMultiprocessor", |driver| {
         let facts = driver.context()?.facts(function)?;
         if !(1..=1024).contains(&threads) {
             return Err(INVALID_VALUE);
@@ -83,7 +83,7 @@ pub extern "C" fn cuOccupancyMaxActiveBlocksPerMultiprocessor(
 /// A property of a kernel.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuFuncGetAttribute(value: Out<'_, i32>, attribute: i32, function: u64) -> i32 {
-    guard(|driver| {
+    guard("cuFuncGetAttribute", |driver| {
         let facts = driver.context()?.facts(function)?;
         value.put(match attribute {
             // Most threads of a block, shared memory, constants, local memory.

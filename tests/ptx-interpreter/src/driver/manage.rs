@@ -13,7 +13,7 @@ use crate::host::{Out, text};
 /// Starts the driver.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuInit(flags: u32) -> i32 {
-    guard(|driver| {
+    guard("cuInit", |driver| {
         if flags != 0 {
             return Err(INVALID_VALUE);
         }
@@ -28,13 +28,13 @@ pub extern "C" fn cuInit(flags: u32) -> i32 {
 /// The version of the driver.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuDriverGetVersion(version: Out<'_, i32>) -> i32 {
-    guard(|_| version.put(pretended().version as i32))
+    guard("cuDriverGetVersion", |_| version.put(pretended().version as i32))
 }
 
 /// The number of devices.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuDeviceGetCount(count: Out<'_, i32>) -> i32 {
-    guard(|driver| {
+    guard("cuDeviceGetCount", |driver| {
         driver.ready()?;
         count.put(driver.contexts.len() as i32)
     })
@@ -43,7 +43,7 @@ pub extern "C" fn cuDeviceGetCount(count: Out<'_, i32>) -> i32 {
 /// The handle of a device: its number.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuDeviceGet(device: Out<'_, i32>, ordinal: i32) -> i32 {
-    guard(|driver| {
+    guard("cuDeviceGet", |driver| {
         driver.device(ordinal)?;
         device.put(ordinal)
     })
@@ -52,7 +52,7 @@ pub extern "C" fn cuDeviceGet(device: Out<'_, i32>, ordinal: i32) -> i32 {
 /// The name of a device.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuDeviceGetName(name: *mut c_char, len: i32, device: i32) -> i32 {
-    guard(|driver| {
+    guard("cuDeviceGetName", |driver| {
         driver.device(device)?;
         if name.is_null() || len < 1 {
             return Err(INVALID_VALUE);
@@ -69,7 +69,7 @@ pub extern "C" fn cuDeviceGetName(name: *mut c_char, len: i32, device: i32) -> i
 /// A property of a device.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuDeviceGetAttribute(value: Out<'_, i32>, attribute: i32, device: i32) -> i32 {
-    guard(|driver| {
+    guard("cuDeviceGetAttribute", |driver| {
         driver.device(device)?;
         let pretended = pretended();
         value.put(match attribute {
@@ -124,7 +124,7 @@ pub extern "C" fn cuDeviceGetAttribute(value: Out<'_, i32>, attribute: i32, devi
 /// Bytes of memory of a device.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuDeviceTotalMem_v2(bytes: Out<'_, usize>, device: i32) -> i32 {
-    guard(|driver| {
+    guard("cuDeviceTotalMem_v2", |driver| {
         driver.device(device)?;
         bytes.put(pretended().memory as usize)
     })
@@ -133,7 +133,7 @@ pub extern "C" fn cuDeviceTotalMem_v2(bytes: Out<'_, usize>, device: i32) -> i32
 /// Makes the primary context of a device, or holds it once more.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuDevicePrimaryCtxRetain(context: Out<'_, usize>, device: i32) -> i32 {
-    guard(|driver| {
+    guard("cuDevicePrimaryCtxRetain", |driver| {
         let at = driver.device(device)?;
         driver.contexts[at].get_or_insert_with(|| Context::new(pretended(), at));
         driver.retained[at] += 1;
@@ -144,7 +144,7 @@ pub extern "C" fn cuDevicePrimaryCtxRetain(context: Out<'_, usize>, device: i32)
 /// Lets go of the primary context of a device; the last one ends it.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuDevicePrimaryCtxRelease_v2(device: i32) -> i32 {
-    guard(|driver| {
+    guard("cuDevicePrimaryCtxRelease_v2", |driver| {
         let at = driver.device(device)?;
         if driver.retained[at] == 0 {
             return Err(INVALID_CONTEXT);
@@ -164,7 +164,7 @@ pub extern "C" fn cuDevicePrimaryCtxRelease_v2(device: i32) -> i32 {
 /// Makes a context the current one of this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuCtxSetCurrent(context: usize) -> i32 {
-    guard(|driver| {
+    guard("cuCtxSetCurrent", |driver| {
         driver.ready()?;
         let slot = context.checked_sub(FIRST_CONTEXT).and_then(|at| driver.contexts.get(at));
         if context != 0 && !slot.is_some_and(Option::is_some) {
@@ -178,7 +178,7 @@ pub extern "C" fn cuCtxSetCurrent(context: usize) -> i32 {
 /// The current context of this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuCtxGetCurrent(context: Out<'_, usize>) -> i32 {
-    guard(|driver| {
+    guard("cuCtxGetCurrent", |driver| {
         driver.ready()?;
         context.put(CURRENT.get())
     })
@@ -187,7 +187,7 @@ pub extern "C" fn cuCtxGetCurrent(context: Out<'_, usize>) -> i32 {
 /// Waits for all streams.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuCtxSynchronize() -> i32 {
-    guard(|driver| driver.context()?.synchronise_all())
+    guard("cuCtxSynchronize", |driver| driver.context()?.synchronise_all())
 }
 
 /// Loads a module; the options are hints and left alone.
@@ -205,7 +205,7 @@ pub extern "C" fn cuModuleLoadDataEx(
 /// Loads a module.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuModuleLoadData(module: Out<'_, u64>, image: *const c_void) -> i32 {
-    guard(|driver| {
+    guard("cuModuleLoadData", |driver| {
         let handle = driver.context()?.load(&text(image)?)?;
         module.put(handle)
     })
@@ -214,7 +214,7 @@ pub extern "C" fn cuModuleLoadData(module: Out<'_, u64>, image: *const c_void) -
 /// Unloads a module.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuModuleUnload(module: u64) -> i32 {
-    guard(|driver| driver.context()?.unload(module))
+    guard("cuModuleUnload", |driver| driver.context()?.unload(module))
 }
 
 /// Finds a kernel of a module.
@@ -224,7 +224,7 @@ pub extern "C" fn cuModuleGetFunction(
     module: u64,
     name: *const c_char,
 ) -> i32 {
-    guard(|driver| {
+    guard("cuModuleGetFunction", |driver| {
         let handle = driver.context()?.function(module, &text(name.cast())?)?;
         function.put(handle)
     })
@@ -235,7 +235,7 @@ fn words(
     out: Out<'_, *const c_char>,
     pick: fn((&'static CStr, &'static CStr)) -> &'static CStr,
 ) -> i32 {
-    guard(|_| match describe(code) {
+    guard("cuModuleGetFunction", |_| match describe(code) {
         Some(both) => out.put(pick(both).as_ptr()),
         None => {
             out.put(std::ptr::null())?;

@@ -15,7 +15,7 @@ const DISABLE_TIMING: u32 = 2;
 /// Makes a stream.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuStreamCreate(stream: Out<'_, u64>, flags: u32) -> i32 {
-    guard(|driver| {
+    guard("cuStreamCreate", |driver| {
         if flags & !NON_BLOCKING != 0 || stream.missing() {
             return Err(INVALID_VALUE);
         }
@@ -37,19 +37,19 @@ pub extern "C" fn cuStreamCreateWithPriority(
 /// Waits for a stream.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuStreamSynchronize(stream: u64) -> i32 {
-    guard(|driver| driver.context()?.synchronise(stream))
+    guard("cuStreamSynchronize", |driver| driver.context()?.synchronise(stream))
 }
 
 /// Asks whether a stream has done all. Each question lets it do one more operation.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuStreamQuery(stream: u64) -> i32 {
-    guard(|driver| driver.context()?.query(stream))
+    guard("cuStreamQuery", |driver| driver.context()?.query(stream))
 }
 
 /// Lets a stream wait for an event.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuStreamWaitEvent(stream: u64, event: u64, flags: u32) -> i32 {
-    guard(|driver| {
+    guard("cuStreamWaitEvent", |driver| {
         if flags > 1 {
             return Err(INVALID_VALUE);
         }
@@ -60,13 +60,13 @@ pub extern "C" fn cuStreamWaitEvent(stream: u64, event: u64, flags: u32) -> i32 
 /// Destroys a stream; what is queued still runs.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuStreamDestroy_v2(stream: u64) -> i32 {
-    guard(|driver| driver.context()?.destroy_stream(stream))
+    guard("cuStreamDestroy_v2", |driver| driver.context()?.destroy_stream(stream))
 }
 
 /// Makes an event.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuEventCreate(event: Out<'_, u64>, flags: u32) -> i32 {
-    guard(|driver| {
+    guard("cuEventCreate", |driver| {
         if flags & !(BLOCKING_SYNC | DISABLE_TIMING) != 0 || event.missing() {
             return Err(INVALID_VALUE);
         }
@@ -78,25 +78,25 @@ pub extern "C" fn cuEventCreate(event: Out<'_, u64>, flags: u32) -> i32 {
 /// Records an event on a stream.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuEventRecord(event: u64, stream: u64) -> i32 {
-    guard(|driver| driver.context()?.record(event, stream))
+    guard("cuEventRecord", |driver| driver.context()?.record(event, stream))
 }
 
 /// Asks whether an event has happened. Each question lets its stream do one more operation.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuEventQuery(event: u64) -> i32 {
-    guard(|driver| driver.context()?.query_event(event))
+    guard("cuEventQuery", |driver| driver.context()?.query_event(event))
 }
 
 /// Waits for an event.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuEventSynchronize(event: u64) -> i32 {
-    guard(|driver| driver.context()?.synchronise_event(event))
+    guard("cuEventSynchronize", |driver| driver.context()?.synchronise_event(event))
 }
 
 /// Milliseconds between two events: of the interpreter, not of a device.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuEventElapsedTime(milliseconds: Out<'_, f32>, start: u64, end: u64) -> i32 {
-    guard(|driver| {
+    guard("cuEventElapsedTime", |driver| {
         let elapsed = driver.context()?.elapsed(start, end)?;
         milliseconds.put(elapsed)
     })
@@ -105,5 +105,5 @@ pub extern "C" fn cuEventElapsedTime(milliseconds: Out<'_, f32>, start: u64, end
 /// Destroys an event.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuEventDestroy_v2(event: u64) -> i32 {
-    guard(|driver| driver.context()?.destroy_event(event))
+    guard("cuEventDestroy_v2", |driver| driver.context()?.destroy_event(event))
 }

@@ -143,6 +143,7 @@ fn launches_are_ordered() {
             params: &params,
             seed,
             budget: 1000,
+            profile: false,
         };
         execute(&launch, &mut memory, &mut segment).expect("no race");
     }

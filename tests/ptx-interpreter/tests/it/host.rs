@@ -302,3 +302,51 @@ fn settings() {
     launch_null(&mut context, function, [1, 1], [0, 0]).expect("a launch");
     assert_eq!(context.synchronise(NULL_STREAM), Err(702));
 }
+
+/// Launches on two streams that add to the same word: `order` is called between them.
+fn two_sums(order: impl FnOnce(&mut Context, [u64; 2]), blocking: [bool; 2]) -> Context {
+    let mut context = context();
+    let module = context.load(&kernel("red.global.add.u32 [%out], 1;")).expect("a module");
+    let function = context.function(module, "k").expect("a kernel");
+    let at = upload(&mut context, &[0]);
+    let streams = blocking.map(|blocking| context.create_stream(blocking));
+    launch(&mut context, function, [1, 1], streams[0], [at, at]).expect("a launch");
+    order(&mut context, streams);
+    launch(&mut context, function, [1, 1], streams[1], [at, at]).expect("a launch");
+    let _ = context.synchronise_all();
+    context
+}
+
+#[test]
+fn sums_on_two_streams_are_ordered() {
+    let unordered = "change the same memory, without order";
+    found(&two_sums(|_, _| {}, [false; 2]), unordered);
+    // An event of before, or a wait of the wrong stream, orders nothing.
+    let early = |context: &mut Context, [first, second]: [u64; 2]| {
+        let event = context.create_event(false);
+        context.record(event, second).expect("a record");
+        context.wait_event(first, event).expect("a wait");
+    };
+    found(&two_sums(early, [false; 2]), unordered);
+    let event = |context: &mut Context, [first, second]: [u64; 2]| {
+        let event = context.create_event(false);
+        context.record(event, first).expect("a record");
+        context.wait_event(second, event).expect("a wait");
+    };
+    let through_another = |context: &mut Context, [first, second]: [u64; 2]| {
+        let between = context.create_stream(false);
+        event(context, [first, between]);
+        event(context, [between, second]);
+    };
+    let host = |context: &mut Context, [first, _]: [u64; 2]| {
+        context.synchronise(first).expect("no error");
+    };
+    for context in [
+        two_sums(event, [false; 2]),
+        two_sums(through_another, [false; 2]),
+        two_sums(host, [false; 2]),
+    ] {
+        assert!(context.findings.is_empty(), "{:?}", context.findings);
+        assert_eq!(context.error, None);
+    }
+}

@@ -10,6 +10,7 @@ mod host;
 mod integer;
 mod memory;
 mod mutate;
+mod profile;
 mod refusals;
 mod support;
 mod warp;

@@ -72,6 +72,7 @@ pub(crate) fn run_seeded(
         params: &params,
         seed,
         budget: 10_000_000,
+        profile: false,
     };
     execute(&launch, &mut memory, &mut 1)?;
     let data = memory.read(to, out * 4).expect("values").to_vec();

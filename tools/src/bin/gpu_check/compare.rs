@@ -19,9 +19,13 @@ pub(crate) fn case(
     let stream = device.stream()?;
     let mut differences = Vec::new();
     let mut first = None;
-    // The default launch, a narrow one with tiles that end everywhere, and the widest.
-    for (threads, tile) in [(256, None), (32, Some(64 * (1 + number % 7))), (1024, None)] {
-        let mut layer = Layer::new(&plan, &stream)?.with_threads(threads)?;
+    // What is chosen, several threads a segment with tiles that end everywhere, and the most of both.
+    let small = Some(64 * (1 + number % 7));
+    for (lanes, tile) in [(None, None), (Some(3), small), (Some(32), Some(65_536))] {
+        let mut layer = Layer::new(&plan, &stream)?;
+        if let Some(lanes) = lanes {
+            layer = layer.with_lanes(lanes)?;
+        }
         if let Some(tile) = tile {
             layer = layer.with_tile(tile)?;
         }
@@ -35,7 +39,7 @@ pub(crate) fn case(
             layer,
             stream: stream.clone(),
             device,
-            launch: (threads, tile),
+            launch: (lanes, tile),
             differences: &mut differences,
         };
         let (mask, count) = check.masks()?;
@@ -87,7 +91,7 @@ struct Check<'c> {
     layer: Layer,
     stream: Stream,
     device: &'c Device,
-    launch: (u32, Option<usize>),
+    launch: (Option<u32>, Option<usize>),
     differences: &'c mut Vec<String>,
 }
 
@@ -95,11 +99,11 @@ impl Check<'_> {
     fn same<T: PartialEq>(&mut self, what: &str, found: &[T], expected: &[T]) {
         if found != expected {
             let at = found.iter().zip(expected).position(|(a, b)| a != b);
-            let (threads, tile) = self.launch;
-            let tile = tile.map_or("a tile of its own".into(), |units| format!("tile {units}"));
+            let (lanes, tile) = self.launch;
             // One of them is shorter where no element differs.
             let at = at.map_or("the end".into(), |at| at.to_string());
-            self.differences.push(format!("{what} at {at} with {threads} threads and {tile}"));
+            let launch = format!("lanes {lanes:?} and tile {tile:?}");
+            self.differences.push(format!("{what} at {at} with {launch}"));
         }
     }
 
@@ -113,7 +117,7 @@ impl Check<'_> {
         let (key, words) = (self.case.key, self.plan.mask_words());
         let mut mask = self.device.upload(&vec![!0_u64; words])?;
         let mut counts = self.device.upload(&vec![!0_u64; self.plan.groups()])?;
-        self.layer.draw(key, mask.slice_mut(), Some(counts.slice_mut()))?;
+        self.layer.pass().draw(key, mask.slice_mut(), Some(counts.slice_mut()))?;
         let mut found = vec![0; words];
         self.stream.download(mask.slice(), &mut found)?;
         let mut expected = vec![0; words];
@@ -129,14 +133,14 @@ impl Check<'_> {
         self.same("counts", &found_counts, &expected_counts);
 
         let mut centers = self.device.upload(&vec![!0_u64; words])?;
-        self.layer.draw_centers(key, centers.slice_mut())?;
+        self.layer.pass().draw_centers(key, centers.slice_mut())?;
         let mut expected_centers = vec![0; words];
         self.plan.draw_centers(key, &mut expected_centers)?;
         let mut found_centers = vec![0; words];
         self.stream.download(centers.slice(), &mut found_centers)?;
         self.same("centres", &found_centers, &expected_centers);
-        self.layer.dilate(centers.slice(), mask.slice_mut())?;
-        self.layer.count(mask.slice(), counts.slice_mut())?;
+        self.layer.pass().dilate(centers.slice(), mask.slice_mut())?;
+        self.layer.pass().count(mask.slice(), counts.slice_mut())?;
         let mut dilated = vec![0; words];
         self.stream.download(mask.slice(), &mut dilated)?;
         self.same("dilated centres", &dilated, &expected);
@@ -168,32 +172,32 @@ impl Check<'_> {
         let mut found = x.clone();
 
         let mut y = self.device.upload(&vec![T::ONE; x.len()])?;
-        self.layer.forward(key, source.slice(), y.slice_mut(), Some(counts.slice_mut()))?;
+        self.layer.pass().forward(key, source.slice(), y.slice_mut(), Some(counts.slice_mut()))?;
         self.stream.download(y.slice(), &mut found)?;
         let mut expected = vec![T::ONE; x.len()];
         self.plan.forward(key, self.case.view(&x), self.case.view_mut(&mut expected))?;
         self.same_values("forward", &found, &expected);
 
         let mut y = self.device.upload(&x)?;
-        self.layer.forward_in_place(key, y.slice_mut(), None)?;
+        self.layer.pass().forward_in_place(key, y.slice_mut(), None)?;
         self.stream.download(y.slice(), &mut found)?;
         let mut expected = x.clone();
         self.in_place(&mut expected, |x| self.plan.forward_in_place(key, x).map(|_| ()))?;
         self.same_values("forward in place", &found, &expected);
 
         let mut y = self.device.upload(&x)?;
-        self.layer.backward_in_place(key, Some(counts.slice()), y.slice_mut())?;
+        self.layer.pass().backward_in_place(key, Some(counts.slice()), y.slice_mut())?;
         self.stream.download(y.slice(), &mut found)?;
         let mut expected = x.clone();
         self.in_place(&mut expected, |x| self.plan.backward_in_place(drawn, x))?;
         self.same_values("backward in place", &found, &expected);
 
         let mut y = self.device.upload(&x)?;
-        self.layer.apply_in_place(words.slice(), Some(counts.slice()), y.slice_mut())?;
+        self.layer.pass().apply_in_place(words.slice(), Some(counts.slice()), y.slice_mut())?;
         self.stream.download(y.slice(), &mut found)?;
         self.same_values("apply", &found, &expected);
         if self.plan.layer().fill() == Fill::Noise {
-            self.layer.fill_noise(key, words.slice(), y.slice_mut())?;
+            self.layer.pass().fill_noise(key, words.slice(), y.slice_mut())?;
             self.stream.download(y.slice(), &mut found)?;
             let mut expected = x.clone();
             let mask = self.plan.mask_from(mask)?.with_key(key)?;
@@ -209,7 +213,7 @@ impl Check<'_> {
     ) -> Result<(), Error> {
         let mut expected = vec![value; self.layer.extent()];
         let mut x = self.device.upload(&expected)?;
-        self.layer.drop_only(self.case.key, x.slice_mut(), zero, None)?;
+        self.layer.pass().drop_only(self.case.key, x.slice_mut(), zero, None)?;
         let mut found = expected.clone();
         self.stream.download(x.slice(), &mut found)?;
         self.plan.drop_only(self.case.key, self.case.view_mut(&mut expected), zero)?;
@@ -224,10 +228,8 @@ impl Check<'_> {
         let block = BlockSize::uniform(2 + self.number % 5);
         let dilation = Dilation::new(shape.map(), block)?;
         let maps = self.plan.units() / dilation.map_len().max(1);
-        let (threads, tile) = self.launch;
-        let mut there =
-            cuda::Dilation::new(&dilation, maps, &self.stream)?.with_threads(threads)?;
-        if let Some(tile) = tile {
+        let mut there = cuda::Dilation::new(&dilation, maps, &self.stream)?;
+        if let Some(tile) = self.launch.1 {
             there = there.with_tile(tile)?;
         }
         // Where most is dropped, the few kept ones are the sources.

@@ -8,7 +8,8 @@
 //! 2. whether each kind of instruction gives what the processor gives;
 //! 3. every operation on the fixed configurations, for several launches, compared bit for bit;
 //! 4. the hashes of their masks, which must be those of `tests/vectors/hashes.txt`;
-//! 5. times of mask, forward and backward pass beside a copy on the device of the same bytes.
+//! 5. times of mask, forward and backward pass beside a copy on the device of the same bytes, and
+//!    whether each row meets its goal.
 //!
 //! Lines are `key: value`, `mask` lines those of the file of hashes, and times a table of
 //! comma-separated values. Facts come first and nothing is held back, so that what a failure
@@ -16,7 +17,9 @@
 //!
 //! It ends with `all equal` and code 0, or with the number of differences and code 1; with code 2
 //! where there is no device or the arguments are wrong. `--no-times` leaves out the last point,
-//! `--quick` takes every tenth configuration.
+//! `--quick` takes every tenth configuration, `--times` does nothing but the last point, and
+//! `--against FILE` compares the times with those of an earlier output. `--counts` only calls each row's
+//! operation once on a small tensor, for `.ci/cuda`.
 
 mod compare;
 mod times;
@@ -30,24 +33,37 @@ use dropblock_cases::fixed::{self, COUNT};
 
 const HASHES: &str = include_str!("../../../../tests/vectors/hashes.txt");
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Options {
+    checks: bool,
     times: bool,
     quick: bool,
+    counts: bool,
+    against: Option<String>,
 }
 
-fn main() -> ExitCode {
-    let mut options = Options { times: true, quick: false };
-    for argument in std::env::args().skip(1) {
+fn options() -> Option<Options> {
+    let (checks, times, quick, counts) = (true, true, false, false);
+    let mut options = Options { checks, times, quick, counts, against: None };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
         match &*argument {
             "--no-times" => options.times = false,
             "--quick" => options.quick = true,
-            _ => {
-                eprintln!("usage: gpu_check [--no-times] [--quick]");
-                return ExitCode::from(2);
-            }
+            "--times" => options.checks = false,
+            "--counts" => options.counts = true,
+            "--against" => options.against = Some(std::fs::read_to_string(arguments.next()?).ok()?),
+            _ => return None,
         }
     }
+    Some(options)
+}
+
+fn main() -> ExitCode {
+    let Some(options) = options() else {
+        eprintln!("usage: gpu_check [--no-times | --times | --counts] [--quick] [--against FILE]");
+        return ExitCode::from(2);
+    };
     println!("crate: dropblock {}", env!("CARGO_PKG_VERSION"));
     let start = Instant::now();
     let device = match Device::new(0) {
@@ -59,7 +75,7 @@ fn main() -> ExitCode {
     };
     // Of the driver's start and of compiling, or of finding the result of an earlier run.
     println!("start_and_compile: {:.3} s", start.elapsed().as_secs_f64());
-    match check(&device, options) {
+    match check(&device, &options) {
         Ok(0) => {
             println!("all equal");
             ExitCode::SUCCESS
@@ -76,7 +92,7 @@ fn main() -> ExitCode {
 }
 
 /// Returns the number of differences.
-fn check(device: &Device, options: Options) -> Result<usize, Box<dyn Error>> {
+fn check(device: &Device, options: &Options) -> Result<usize, Box<dyn Error>> {
     let (major, minor) = device.compute_capability();
     let (cuda_major, cuda_minor) = device.driver_version();
     println!("device: {}", device.name());
@@ -87,6 +103,14 @@ fn check(device: &Device, options: Options) -> Result<usize, Box<dyn Error>> {
     println!("driver: CUDA {cuda_major}.{cuda_minor}");
 
     let mut differences = 0;
+    if options.counts {
+        times::count(device)?;
+        return Ok(0);
+    }
+    if !options.checks {
+        times::print(device, options.against.as_deref())?;
+        return Ok(0);
+    }
     match device.self_test() {
         Ok(()) => println!("instructions: equal"),
         Err(error @ cuda::Error::SelfTest { .. }) => {
@@ -97,13 +121,13 @@ fn check(device: &Device, options: Options) -> Result<usize, Box<dyn Error>> {
     }
     differences += masks_and_passes(device, options)?;
     if options.times {
-        times::print(device)?;
+        times::print(device, options.against.as_deref())?;
     }
     Ok(differences)
 }
 
 /// The fixed configurations, each with its hash.
-fn masks_and_passes(device: &Device, options: Options) -> Result<usize, Box<dyn Error>> {
+fn masks_and_passes(device: &Device, options: &Options) -> Result<usize, Box<dyn Error>> {
     let mut differences = 0;
     let mut wrong_hashes = 0;
     let step = if options.quick { 10 } else { 1 };
