@@ -21,7 +21,7 @@ pub(super) fn apply<T: Element>(
         for start in (0..tensor.len()).step_by(BLOCK) {
             let end = tensor.len().min(start + BLOCK);
             let word = bits::load(runs.bits, bit + start);
-            apply_block(tensor.part(start..end), word, |_| scale);
+            apply_block(tensor.part(start..end), word, scale);
         }
     });
 }
@@ -44,9 +44,7 @@ pub(super) fn for_each_run<T: Element>(
                 for (i, scales) in scales.iter().enumerate() {
                     let end = run.len().min((i + 1) * BLOCK);
                     let word = bits::load(runs.bits, bit + i * BLOCK);
-                    let block = run.part(i * BLOCK..end);
-                    // A remainder, so that there is no branch in the way of vectors.
-                    apply_block(block, word, |i| scales[i % BLOCK]);
+                    apply_block_each(run.part(i * BLOCK..end), word, scales);
                 }
             }
             Scales::Counted(len) => {
@@ -63,16 +61,33 @@ pub(super) fn for_each_run<T: Element>(
 
 /// Applies a word to at most as many elements as it has bits.
 #[inline]
-pub(super) fn apply_block<T: Element>(
-    tensor: Tensor<'_, T>,
-    mut word: u64,
-    scale: impl Fn(usize) -> T::Scale,
-) {
-    let mut at = 0;
-    let tensor = lanes::<T, LANES>(tensor, &mut word, &mut at, &scale);
-    let tensor = lanes::<T, 4>(tensor, &mut word, &mut at, &scale);
-    let tensor = lanes::<T, 2>(tensor, &mut word, &mut at, &scale);
-    lanes::<T, 1>(tensor, &mut word, &mut at, &scale);
+pub(super) fn apply_block<T: Element>(tensor: Tensor<'_, T>, mut word: u64, scale: T::Scale) {
+    let tensor = lanes::<T, LANES>(tensor, &mut word, scale);
+    let tensor = lanes::<T, 4>(tensor, &mut word, scale);
+    let tensor = lanes::<T, 2>(tensor, &mut word, scale);
+    lanes::<T, 1>(tensor, &mut word, scale);
+}
+
+/// The same with a scale for each element.
+#[inline]
+fn apply_block_each<T: Element>(tensor: Tensor<'_, T>, mut word: u64, scales: &[T::Scale; BLOCK]) {
+    let mut groups = scales.as_chunks::<LANES>().0.iter();
+    let mut group = || groups.next().copied().unwrap_or([T::Scale::ONE; LANES]);
+    let tensor = tensor.chunks(|mut x: [T; LANES]| {
+        let (bits, scales) = (word as u32, group());
+        for (i, (x, scale)) in x.iter_mut().zip(scales).enumerate() {
+            *x = if bits & (1 << i) != 0 { T::ZERO } else { x.scaled(scale) };
+        }
+        word >>= LANES;
+        x
+    });
+    let (mut scales, mut bits) = (group().into_iter(), word as u32);
+    tensor.chunks(|[x]: [T; 1]| {
+        let scale = scales.next().unwrap_or(T::Scale::ONE);
+        let y = if bits & 1 != 0 { T::ZERO } else { x.scaled(scale) };
+        bits >>= 1;
+        [y]
+    });
 }
 
 /// Applies the lowest bits of the word to `N` elements at a time, and returns the rest.
@@ -80,16 +95,14 @@ pub(super) fn apply_block<T: Element>(
 fn lanes<'t, T: Element, const N: usize>(
     tensor: Tensor<'t, T>,
     word: &mut u64,
-    at: &mut usize,
-    scale: &impl Fn(usize) -> T::Scale,
+    scale: T::Scale,
 ) -> Tensor<'t, T> {
     tensor.chunks(|mut x: [T; N]| {
         let bits = *word as u32;
         for (i, x) in x.iter_mut().enumerate() {
-            *x = if bits & (1 << i) != 0 { T::ZERO } else { x.scaled(scale(*at + i)) };
+            *x = if bits & (1 << i) != 0 { T::ZERO } else { x.scaled(scale) };
         }
         *word >>= N;
-        *at += N;
         x
     })
 }

@@ -26,7 +26,7 @@ pub(super) fn apply<T: Element>(
                 at += BLOCK;
                 bits::load(runs.bits, at - BLOCK)
             });
-            apply_block(rest, bits::load(runs.bits, at), |_| scale);
+            apply_block(rest, bits::load(runs.bits, at), scale);
         },
     );
 }
