@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use dropblock::half::{bf16, f16};
-use dropblock::{BlockSize, DropBlock, Element, Fill, Gamma, Key, Region, Scale, Shape, Sharing};
+use dropblock::{BlockSize, DropBlock, Element, Fill, Gamma, Key, Region, Scale, Sharing};
 
 const HEADER: &str = "\
 # The table that the layers of all frameworks agree with. A line has a case and then hashes: of the mask,
@@ -162,13 +162,7 @@ fn parse(line: &str) -> Case {
 
 /// The hashes by the core.
 fn computed(case: &Case) -> String {
-    let shape = match *case.dims {
-        [n, c, l] => Shape::ncl(n, c, l),
-        [n, c, h, w] => Shape::nchw(n, c, h, w),
-        [n, c, d, h, w] => Shape::ncdhw(n, c, d, h, w),
-        _ => panic!("{:?}", case.dims),
-    };
-    let plan = case.options.plan(shape).expect("a plan");
+    let plan = case.options.plan(crate::shape(&case.dims)).expect("a plan");
     let mut dropped = vec![0; plan.elements()];
     plan.drop_only(case.key, &mut dropped, 1_u8).expect("a pass");
     let mut text = format!(" mask={}", hash(dropped));

@@ -188,6 +188,10 @@ pub enum Buffer {
     Destination,
     /// The counts of dropped units by scale group, on a device.
     Counts,
+    /// The workspace of a layer on a device.
+    Workspace,
+    /// The step of the training, on a device.
+    Step,
 }
 
 impl fmt::Display for Error {
@@ -233,9 +237,9 @@ impl fmt::Display for Error {
             Self::Length { buffer, needed, given } => {
                 let (unit, bound) = match buffer {
                     Buffer::Input | Buffer::Output => ("elements", "exactly"),
-                    Buffer::Mask => ("64-bit words", "at least"),
+                    Buffer::Mask | Buffer::Workspace => ("64-bit words", "at least"),
                     Buffer::Source | Buffer::Destination => ("bytes", "exactly"),
-                    Buffer::Counts => ("64-bit words", "exactly"),
+                    Buffer::Counts | Buffer::Step => ("64-bit words", "exactly"),
                 };
                 write!(f, "{} must hold {bound} {needed} {unit}, got {given}", buffer.name())
             }
@@ -290,6 +294,8 @@ impl Buffer {
             Self::Source => "source",
             Self::Destination => "destination",
             Self::Counts => "counts",
+            Self::Workspace => "workspace",
+            Self::Step => "step",
         }
     }
 }

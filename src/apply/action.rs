@@ -21,6 +21,11 @@ pub(super) trait Action<T: Copy>: Copy {
     /// NaN or -0.
     fn is_zero(scale: Self::Scale) -> bool;
 
+    /// Whether one of these is 0. There is no way out in the middle, which vectors cannot take.
+    fn have_zero(scales: &[Self::Scale]) -> bool {
+        scales.iter().fold(false, |any, &scale| any | Self::is_zero(scale))
+    }
+
     /// What dropped elements become.
     fn dropped(self) -> T;
 

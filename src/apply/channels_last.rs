@@ -56,8 +56,7 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
             Across::Positions(scales) => scales.get(i).and_then(|scales| scales.get(..len)),
             _ => None,
         };
-        let has_zero = of_positions.is_some_and(|scales| scales.iter().any(|&s| A::is_zero(s)));
-        if step == channels && channels < BLOCK && !has_zero {
+        if step == channels && channels < BLOCK && !of_positions.is_some_and(A::have_zero) {
             if channels <= FEW {
                 interleave(bits, first, channels, &mut turned);
             } else {

@@ -87,7 +87,9 @@ impl Walk<'_> {
                     self.shared_channels(action, tensor, start, bit, row.len(), scales);
                     continue;
                 }
-                if self.rows.step == 1 && self.rows.channel > 0 && !has_zero::<T, A>(scales) {
+                let have_zero =
+                    matches!(scales, Scales::Each(scales) if A::have_zero(scales.as_flattened()));
+                if self.rows.step == 1 && self.rows.channel > 0 && !have_zero {
                     let start = self.rows.element(sample, run.start, row.start);
                     let (len, step) = (row.len(), self.rows.channel.unsigned_abs());
                     let (bits, count) = (self.tile.bits, run.len());
@@ -223,12 +225,4 @@ impl Walk<'_> {
             }
         }
     }
-}
-
-/// Whether a scale of a position is 0, which is written rather than multiplied by.
-fn has_zero<T: Copy, A: Action<T>>(scales: Scales<'_, A::Scale>) -> bool {
-    // Without a way out in the middle, which vectors cannot take.
-    let any =
-        |scales: &[A::Scale]| scales.iter().fold(false, |any, &scale| any | A::is_zero(scale));
-    matches!(scales, Scales::Each(scales) if any(scales.as_flattened()))
 }

@@ -18,6 +18,9 @@ use crate::{DropCount, Element, gamma};
 /// for the second cache.
 const PART: usize = 1 << 16;
 
+/// The least planes at a time, as the scales of positions are formed once for all of them.
+const PLANES: usize = 8;
+
 /// A tile of a mask and all that decides what becomes of its elements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walk<'w> {
@@ -120,7 +123,8 @@ impl Walk<'_> {
     /// Visits some planes at a time, whose rows are then visited one after the other.
     pub(super) fn for_each_part(&self, planes: Range<usize>, mut visit: impl FnMut(Range<usize>)) {
         let together = self.geometry.planes_together(self.rows);
-        let most = (PART / self.geometry.plane.max(1)).max(8).next_multiple_of(together.max(1));
+        let most = (PART / self.geometry.plane.max(1)).max(PLANES);
+        let most = most.next_multiple_of(together.max(1));
         for start in planes.clone().step_by(most.max(1)) {
             visit(start..planes.end.min(start + most));
         }

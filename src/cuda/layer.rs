@@ -183,7 +183,7 @@ impl Layer {
         workspace: SliceMut<'a, u64>,
     ) -> Result<Pass<'a>, Error> {
         let (needed, given) = (self.workspace_words(), workspace.len());
-        let buffer = crate::Buffer::Mask;
+        let buffer = crate::Buffer::Workspace;
         if given < needed {
             return Err(crate::Error::Length { buffer, needed, given }.into());
         }

@@ -51,7 +51,7 @@ impl<'a> Pass<'a> {
     pub fn with_step(self, step: Slice<'a, u64>) -> Result<Self, Error> {
         let (needed, given) = (1, step.len());
         if given != needed {
-            return Err(crate::Error::Length { buffer: Buffer::Counts, needed, given }.into());
+            return Err(crate::Error::Length { buffer: Buffer::Step, needed, given }.into());
         }
         check(step.region(), size_of::<u64>(), self.device())?;
         Ok(Self { step: Some(step.region()), ..self })

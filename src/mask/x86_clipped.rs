@@ -41,7 +41,7 @@ pub(super) unsafe fn set_centers<V: Ints>(
         (None, method, _) => {
             for units in units.chunks(SOME) {
                 let boxes = Boxes::new(blocks, recipe.locator, units);
-                for clipped in (0..units.len()).filter_map(|i| boxes.get(i)) {
+                for clipped in (0..units.len()).map(|i| boxes.get(i)) {
                     if method == Method::Runs {
                         bits::set(words, shift + clipped.row, clipped.len);
                         continue;
@@ -98,16 +98,17 @@ impl Boxes {
         Self(boxes)
     }
 
+    // Field by field: a closure that is not inlined would lose the instructions.
     #[inline(always)]
-    fn get(&self, i: usize) -> Option<Clipped> {
-        let [row, corner, slices, rows, len] = &self.0;
-        (i < SOME).then(|| Clipped {
+    fn get(&self, i: usize) -> Clipped {
+        let ([row, corner, slices, rows, len], i) = (&self.0, i % SOME);
+        Clipped {
             row: row[i] as usize,
             corner: corner[i] as usize,
             slices: slices[i] as usize,
             rows: rows[i] as usize,
             len: len[i] as usize,
-        })
+        }
     }
 }
 
@@ -172,7 +173,7 @@ impl<'b, V: Ints, const N: usize, const M: usize> Patterns<'b, V, N, M> {
         for units in units.chunks(SOME) {
             let boxes = Boxes::new(self.blocks, locator, units);
             for i in 0..units.len() {
-                let Some(clipped) = boxes.get(i) else { return };
+                let clipped = boxes.get(i);
                 for d in 0..clipped.slices {
                     // SAFETY: the instructions are there.
                     unsafe { self.set(words, shift + clipped.corner + d * slice, clipped) };

@@ -5,7 +5,7 @@ use dropblock_burn::dropblock::{DropBlock, Element as CoreElement, Fill, Scale};
 use dropblock_burn::{Key, drop_block, drop_block_portable};
 
 use crate::{
-    SameBits, assert_same, core_options, devices, devices_with, elements, numbers, shape, tensor,
+    SameBits, assert_same, devices, devices_with, elements, every_option, numbers, shape, tensor,
 };
 
 const KEY: Key = Key { seed: 7, step: 3, layer: 1, first_sample: 0 };
@@ -43,7 +43,7 @@ fn check_formula<T: CoreElement + Element + SameBits>(options: &DropBlock) {
 
 #[test]
 fn formula_for_every_option() {
-    for options in core_options() {
+    for options in every_option() {
         check_formula::<f32>(&options);
     }
 }

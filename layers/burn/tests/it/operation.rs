@@ -5,7 +5,7 @@ use dropblock_burn::dropblock::{DropBlock, Element as CoreElement};
 use dropblock_burn::{BlockSize, Key, drop_block, drop_block_portable};
 
 use crate::{
-    SameBits, assert_same, core_options, devices, devices_with, elements, numbers, shape, tensor,
+    SameBits, assert_same, devices, devices_with, elements, every_option, numbers, shape, tensor,
 };
 
 const KEY: Key = Key { seed: 2024, step: 17, layer: 3, first_sample: 5 };
@@ -40,14 +40,14 @@ fn check<T: CoreElement + Element + SameBits, const D: usize>(
 
 #[test]
 fn every_option() {
-    for options in core_options() {
+    for options in every_option() {
         check::<f32, 4>([3, 5, 7, 11], &options);
     }
 }
 
 #[test]
 fn every_type() {
-    for options in core_options() {
+    for options in every_option() {
         check::<f64, 4>([2, 3, 5, 7], &options);
         check::<f16, 4>([2, 3, 5, 7], &options);
         check::<bf16, 4>([2, 3, 5, 7], &options);
@@ -56,7 +56,7 @@ fn every_type() {
 
 #[test]
 fn every_rank() {
-    for options in core_options() {
+    for options in every_option() {
         check::<f32, 3>([3, 5, 17], &options);
         check::<f32, 5>([2, 3, 5, 4, 7], &options);
     }
@@ -92,7 +92,7 @@ fn views(x: &Tensor<4>) -> Vec<(&'static str, Tensor<4>)> {
 fn every_view() {
     let dims = [3, 5, 7, 11];
     let numbers = numbers(dims.iter().product());
-    for options in core_options() {
+    for options in every_option() {
         for device in devices() {
             let x = tensor::<f32, 4>(&numbers, dims, &device);
             for (name, view) in views(&x) {
