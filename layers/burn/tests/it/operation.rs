@@ -39,7 +39,7 @@ fn check<T: CoreElement + Element + SameBits, const D: usize>(
 }
 
 #[test]
-fn every_option() {
+fn options_equal_those_of_the_core() {
     for options in every_option() {
         check::<f32, 4>([3, 5, 7, 11], &options);
     }
