@@ -5,36 +5,54 @@ use crate::execute::{Block, State};
 use crate::memory::Problem;
 use crate::program::{NONE, Program, Shuffle, Together, Vote, Warp};
 
-/// Completes the operations in the warp of a thread that all members have reached.
+/// Completes the operation that a thread has come to, if it was the last of its members; if the thread
+/// has ended, all operations of the warp that waited for nobody else.
 pub(crate) fn resolve(program: &Program, block: &mut Block, number: usize) -> Result<(), Problem> {
+    if block.states[number] != State::Exited {
+        return resolve_one(program, block, number);
+    }
     let first = number / 32 * 32;
     let last = (first + 32).min(block.threads.len());
-    for thread in first..last {
-        let State::Warp(operation) = block.states[thread] else { continue };
-        let warp = program.functions[block.threads[thread].function].warps[operation as usize];
-        let members = read(block, thread, warp.members) as u32;
-        if members >> (thread - first) & 1 == 0 {
-            return Err(Problem::failure("the thread is no member of its own mask"));
-        }
-        let all: Vec<usize> = (first..last)
-            .filter(|lane| members >> (lane - first) & 1 == 1)
-            .filter(|&lane| block.states[lane] != State::Exited)
-            .collect();
-        let place = |lane: usize| (block.threads[lane].function, block.threads[lane].pc);
-        let arrived = all.iter().all(|&lane| {
-            block.states[lane] == State::Warp(operation)
-                && place(lane) == place(thread)
-                && read(block, lane, warp.members) as u32 == members
-        });
-        if arrived {
-            complete(block, &warp, first, &all)?;
-            for lane in all {
-                block.states[lane] = State::Ready;
-                block.ready.push(lane);
-            }
+    (first..last).try_for_each(|thread| resolve_one(program, block, thread))
+}
+
+fn resolve_one(program: &Program, block: &mut Block, thread: usize) -> Result<(), Problem> {
+    let State::Warp(operation) = block.states[thread] else { return Ok(()) };
+    let warp = program.functions[block.threads[thread].function].warps[operation as usize];
+    let first = thread / 32 * 32;
+    let count = (block.threads.len() - first).min(32);
+    let members = read(block, thread, warp.members) as u32;
+    if members >> (thread - first) & 1 == 0 {
+        return Err(Problem::failure("the thread is no member of its own mask"));
+    }
+    let mut lanes = members & u32::MAX >> (32 - count);
+    let place = |lane: usize| (block.threads[lane].function, block.threads[lane].pc);
+    for lane in each(lanes) {
+        let other = first + lane;
+        if block.states[other] == State::Exited {
+            lanes &= !(1 << lane);
+        } else if block.states[other] != State::Warp(operation)
+            || place(other) != place(thread)
+            || read(block, other, warp.members) as u32 != members
+        {
+            return Ok(());
         }
     }
+    complete(block, &warp, first, lanes)?;
+    for lane in each(lanes) {
+        block.states[first + lane] = State::Ready;
+        block.ready.push(first + lane);
+    }
     Ok(())
+}
+
+/// The numbers of the bits that are set.
+fn each(mut lanes: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lane = (lanes != 0).then(|| lanes.trailing_zeros() as usize);
+        lanes &= lanes.wrapping_sub(1);
+        lane
+    })
 }
 
 fn read(block: &Block, thread: usize, slot: u16) -> u64 {
@@ -48,31 +66,34 @@ fn write(block: &mut Block, thread: usize, slot: u16, value: u64) {
     }
 }
 
-fn complete(block: &mut Block, warp: &Warp, first: usize, all: &[usize]) -> Result<(), Problem> {
-    let results: Result<Vec<[u64; 2]>, Problem> = match warp.what {
+fn complete(block: &mut Block, warp: &Warp, first: usize, lanes: u32) -> Result<(), Problem> {
+    let mut results = [[0; 2]; 32];
+    match warp.what {
         Together::Sync => return Ok(()),
         Together::Shuffle(mode) => {
-            all.iter().map(|&lane| shuffle(block, warp, mode, first, lane, all)).collect()
+            for lane in each(lanes) {
+                results[lane] = shuffle(block, warp, mode, first, lane as u32, lanes)?;
+            }
         }
         Together::Vote(vote) => {
-            let values = || all.iter().map(|&lane| read(block, lane, warp.operands[0]));
+            let values = || each(lanes).map(|lane| read(block, first + lane, warp.operands[0]));
             let result = match vote {
                 Vote::All => values().all(|value| value == 1).into(),
                 Vote::Any => values().any(|value| value == 1).into(),
                 Vote::Uniform => {
                     (values().all(|value| value == 1) || values().all(|value| value == 0)).into()
                 }
-                Vote::Ballot => all
-                    .iter()
-                    .map(|&lane| read(block, lane, warp.operands[0]) << (lane - first))
+                Vote::Ballot => each(lanes)
+                    .map(|lane| read(block, first + lane, warp.operands[0]) << lane)
                     .fold(0, |mask, bit| mask | bit),
             };
-            Ok(vec![[result, 0]; all.len()])
+            results.fill([result, 0]);
         }
-    };
-    for (&lane, [value, predicate]) in all.iter().zip(results?) {
-        write(block, lane, warp.d[0], value);
-        write(block, lane, warp.d[1], predicate);
+    }
+    for lane in each(lanes) {
+        let [value, predicate] = results[lane];
+        write(block, first + lane, warp.d[0], value);
+        write(block, first + lane, warp.d[1], predicate);
     }
     Ok(())
 }
@@ -83,10 +104,10 @@ fn shuffle(
     warp: &Warp,
     mode: Shuffle,
     first: usize,
-    thread: usize,
-    all: &[usize],
+    lane: u32,
+    lanes: u32,
 ) -> Result<[u64; 2], Problem> {
-    let lane = (thread - first) as u32;
+    let thread = first + lane as usize;
     let by = read(block, thread, warp.operands[1]) as u32 & 31;
     let clamp = read(block, thread, warp.operands[2]) as u32;
     let segment = clamp >> 8 & 31;
@@ -99,9 +120,8 @@ fn shuffle(
         Shuffle::Index => (least | by & !segment, (least | by & !segment) <= most),
     };
     let source = if inside { source } else { lane };
-    let from = first + source as usize;
-    if !all.contains(&from) {
+    if lanes >> source & 1 == 0 {
         return Err(Problem::failure(format!("shfl from lane {source}, which takes no part")));
     }
-    Ok([read(block, from, warp.operands[0]), inside.into()])
+    Ok([read(block, first + source as usize, warp.operands[0]), inside.into()])
 }
