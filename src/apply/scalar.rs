@@ -99,10 +99,10 @@ fn lanes<'t, T: Element, const N: usize>(
 ) -> Tensor<'t, T> {
     tensor.chunks(|mut x: [T; N]| {
         let bits = *word as u32;
+        *word >>= N;
         for (i, x) in x.iter_mut().enumerate() {
             *x = if bits & (1 << i) != 0 { T::ZERO } else { x.scaled(scale) };
         }
-        *word >>= N;
         x
     })
 }

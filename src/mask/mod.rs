@@ -27,6 +27,7 @@ mod x86;
 mod x86_clipped;
 
 use method::{Method, Recipe};
+use tile::Visitor;
 pub(crate) use tile::{CHUNK, Tile, ignore};
 
 /// What decides the bits of a mask for every key: the blocks, and gamma as a table of gaps. The
@@ -113,18 +114,16 @@ impl<'a> Source<'a> {
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         words: &mut [u64],
-        visit: &mut impl FnMut(usize, &[u32]),
+        visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
     ) -> u64 {
         words.fill(0);
         let units = planes.len() * self.plane_bits();
-        let first = planes.start * self.plane_bits();
-        let mut visit = |unit: usize, units: &[u32]| visit(first + unit, units);
         match self.level {
             Level::X86(x86) => {
-                on_x86!(x86, x86::fill_planes(x86, self, walker, planes, words, visit));
+                on_x86!(x86, x86::fill_planes(x86, self, walker, planes, words, visitor));
             }
             Level::Scalar | Level::Simd(_) => {
-                self.fill_cleared(walker, planes, words, |corner| visit(corner, &[0]));
+                self.fill_cleared(walker, planes, words, visitor);
             }
         }
         count(self.level, words, 0..units)
@@ -138,11 +137,11 @@ impl<'a> Source<'a> {
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         words: &mut [u64],
-        visit: impl FnMut(usize),
+        visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
     ) {
         match (self.sampler.blocks.region, self.method()) {
-            (Region::Valid, Method::Blocks) => self.fill_blocks(walker, planes, words, visit),
-            (Region::Valid, Method::Runs) => self.fill_and_double(walker, planes, words, visit),
+            (Region::Valid, Method::Blocks) => self.fill_blocks(walker, planes, words, visitor),
+            (Region::Valid, Method::Runs) => self.fill_and_double(walker, planes, words, visitor),
             (Region::Full, Method::Blocks) => self.fill_clipped_blocks(walker, planes, words),
             (Region::Full, Method::Runs) => self.fill_clipped_and_double(walker, planes, words),
         }
@@ -155,19 +154,19 @@ impl<'a> Source<'a> {
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         words: &mut [u64],
-        mut visit: impl FnMut(usize),
+        mut visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
     ) {
         let depth = self.sampler.blocks.block[0];
         let [_, height, width] = self.sampler.blocks.map;
         let Some(pattern) = self.sampler.recipe.pattern else {
             return self.for_each_corner(walker, planes, |corner| {
                 self.set_rows(words, corner);
-                visit(corner);
+                visitor.visit(corner, &[0]);
             });
         };
         self.for_each_corner(walker, planes, |corner| {
             (0..depth).for_each(|d| pattern.set(words, corner + d * height * width));
-            visit(corner);
+            visitor.visit(corner, &[0]);
         });
     }
 
@@ -195,12 +194,12 @@ impl<'a> Source<'a> {
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         words: &mut [u64],
-        mut visit: impl FnMut(usize),
+        mut visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
     ) {
         let (len, count) = (self.sampler.blocks.block[2], planes.len());
         self.for_each_corner(walker, planes, |corner| {
             bits::set(words, corner, len);
-            visit(corner);
+            visitor.visit(corner, &[0]);
         });
         self.spread_rows(words, count);
     }

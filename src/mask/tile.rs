@@ -24,6 +24,28 @@ const LINE: usize = 16;
 /// instantiated once.
 pub(crate) fn ignore(_: usize, _: &[u32]) {}
 
+/// A visitor of the blocks of a part of a mask, which begins at unit `first`. It takes the place of a
+/// closure around the visitor, of which each caller has its own: all that draws would be compiled for
+/// each of them.
+pub(super) struct Visitor<'v, V> {
+    first: usize,
+    visit: &'v mut V,
+}
+
+impl<V: FnMut(usize, &[u32])> Visitor<'_, V> {
+    /// The visitor of the part that begins at this unit of its part.
+    #[inline(always)]
+    pub(super) fn at(&mut self, unit: usize) -> Visitor<'_, V> {
+        Visitor { first: self.first + unit, visit: self.visit }
+    }
+
+    /// Shows it blocks: a unit, and how far the first unit of each is from it.
+    #[inline(always)]
+    pub(super) fn visit(&mut self, unit: usize, units: &[u32]) {
+        (self.visit)(self.first + unit, units);
+    }
+}
+
 /// The mask of some planes at some positions of the map, at hand.
 #[derive(Clone, Debug)]
 pub(crate) struct Tile<'b> {
@@ -79,9 +101,18 @@ impl Source<'_> {
         mask: &mut [u64],
         mut visit: impl FnMut(usize, &[u32]),
     ) -> u64 {
+        self.fill_visited(planes, mask, Visitor { first: 0, visit: &mut visit })
+    }
+
+    fn fill_visited(
+        &self,
+        planes: usize,
+        mask: &mut [u64],
+        mut visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
+    ) -> u64 {
         if let Level::X86(x86) = self.level
             && let Some(dropped) =
-                on_x86!(x86, x86::fill_in_lanes(x86, self, planes, mask, &mut visit))
+                on_x86!(x86, x86::fill_in_lanes(x86, self, planes, mask, visitor.at(0)))
         {
             return dropped;
         }
@@ -95,7 +126,8 @@ impl Source<'_> {
             let end = planes.min(plane + tile);
             let words = bits::words((end - plane) * plane_bits);
             let Some((words, others)) = rest.split_at_mut_checked(words) else { break };
-            dropped += self.fill_planes(&mut walker, plane..end, words, &mut visit);
+            dropped +=
+                self.fill_planes(&mut walker, plane..end, words, visitor.at(plane * plane_bits));
             (rest, plane) = (others, end);
         }
         dropped
@@ -144,7 +176,9 @@ impl Source<'_> {
         }
         let mut walker = self.walker(self.position(planes.start));
         let fill = |tile: Range<usize>, words: &mut [u64]| {
-            self.fill_planes(&mut walker, tile, words, &mut visit_blocks)
+            let visitor =
+                Visitor { first: tile.start * self.plane_bits(), visit: &mut visit_blocks };
+            self.fill_planes(&mut walker, tile, words, visitor)
         };
         let chunk = &mut [0; CHUNK];
         self.for_each_tile_in(chunk, planes, (group, together), usize::MAX, fill, visit)
@@ -166,9 +200,9 @@ impl Source<'_> {
         visit: impl FnMut(&Tile<'_>),
     ) -> u64 {
         let fill = |tile: Range<usize>, words: &mut [u64]| {
-            let first = tile.start * self.plane_bits();
-            let visit = |unit: usize, units: &[u32]| visit_blocks(first + unit, units);
-            self.skip(tile.start).fill(tile.len(), words, visit)
+            let visitor =
+                Visitor { first: tile.start * self.plane_bits(), visit: &mut visit_blocks };
+            self.skip(tile.start).fill_visited(tile.len(), words, visitor)
         };
         let (chunk, most) = (&mut [0; LARGE_CHUNK], batch_planes(&self.sampler.blocks));
         self.for_each_tile_in(chunk, planes, (group, together), most, fill, visit)

@@ -12,6 +12,7 @@ use core::ops::Range;
 
 use super::Source;
 use super::method::{MIN_SEGMENTS, Method};
+use super::tile::Visitor;
 use super::x86_clipped::set_centers;
 use crate::bits::{self, Pattern, WORD_BITS};
 use crate::block::{Blocks, Region};
@@ -29,7 +30,7 @@ pub(super) fn fill_planes(
     walker: &mut Walker<'_>,
     planes: Range<usize>,
     words: &mut [u64],
-    visit: impl FnMut(usize, &[u32]),
+    visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
 ) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn avx2(
@@ -37,15 +38,14 @@ pub(super) fn fill_planes(
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         words: &mut [u64],
-        mut visit: impl FnMut(usize, &[u32]),
+        visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
     ) {
         if !source.sampler.recipe.lanes {
-            return source.fill_cleared(walker, planes, words, |corner| visit(corner, &[0]));
+            return source.fill_cleared(walker, planes, words, visitor);
         }
-        let visit = |units: &[u32]| visit(0, units);
         let (origin, end) = (source.position(planes.start), source.position(planes.end));
         // SAFETY: this function has the instructions.
-        unsafe { fill_walked::<__m256i>(source, walker, origin, end, words, 0, visit) };
+        unsafe { fill_walked::<__m256i>(source, walker, origin, end, words, 0, visitor) };
         if by_runs(source) {
             source.spread_rows(words, planes.len());
         }
@@ -53,7 +53,7 @@ pub(super) fn fill_planes(
 
     let _avx2 = x86.avx2();
     // SAFETY: the token proves the instructions.
-    unsafe { avx2(source, walker, planes, words, visit) }
+    unsafe { avx2(source, walker, planes, words, visitor) }
 }
 
 /// Sets what the method sets for the blocks of a walker's centres before `end`, in words whose bit
@@ -70,7 +70,7 @@ unsafe fn fill_walked<V: Ints>(
     end: u64,
     words: &mut [u64],
     shift: usize,
-    mut visit: impl FnMut(&[u32]),
+    mut visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
 ) {
     let mut list = [0; SHORT_LIST];
     while let Some((start, found)) = walker.list(end, &mut list) {
@@ -85,7 +85,7 @@ unsafe fn fill_walked<V: Ints>(
         let units = list.get(..found).unwrap_or_default();
         // SAFETY: the instructions are there.
         unsafe { set_corners::<V>(source, words, shift, units) };
-        visit(units);
+        visitor.visit(0, units);
     }
 }
 
@@ -107,7 +107,7 @@ pub(super) fn fill_in_lanes(
     source: &Source<'_>,
     planes: usize,
     mask: &mut [u64],
-    visit: impl FnMut(usize, &[u32]),
+    visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
 ) -> Option<u64> {
     let segment = u64::from(SEGMENT);
     let whole = source.position(0).div_ceil(segment)..source.position(planes) / segment;
@@ -120,10 +120,10 @@ pub(super) fn fill_in_lanes(
         source: &Source<'_>,
         planes: usize,
         mask: &mut [u64],
-        visit: impl FnMut(usize, &[u32]),
+        visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
     ) -> u64 {
         // SAFETY: this function has the instructions.
-        unsafe { fill_batches::<__m256i>(source, planes, mask, visit) }
+        unsafe { fill_batches::<__m256i>(source, planes, mask, visitor) }
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -132,17 +132,17 @@ pub(super) fn fill_in_lanes(
         source: &Source<'_>,
         planes: usize,
         mask: &mut [u64],
-        visit: impl FnMut(usize, &[u32]),
+        visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
     ) -> u64 {
         // SAFETY: this function has the instructions.
-        unsafe { fill_batches::<__m512i>(source, planes, mask, visit) }
+        unsafe { fill_batches::<__m512i>(source, planes, mask, visitor) }
     }
 
     Some(match x86 {
         // SAFETY: the token proves the instructions.
-        X86::Avx2(_) => unsafe { avx2(source, planes, mask, visit) },
+        X86::Avx2(_) => unsafe { avx2(source, planes, mask, visitor) },
         // SAFETY: the token proves the instructions.
-        X86::Avx512(_) => unsafe { avx512(source, planes, mask, visit) },
+        X86::Avx512(_) => unsafe { avx512(source, planes, mask, visitor) },
     })
 }
 
@@ -157,7 +157,7 @@ unsafe fn fill_batches<V: Ints>(
     source: &Source<'_>,
     planes: usize,
     mask: &mut [u64],
-    mut visit: impl FnMut(usize, &[u32]),
+    mut visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
 ) -> u64 {
     let Some(positions) = NonZeroU64::new(source.sampler.blocks.positions()) else { return 0 };
     let (first, last) = (source.position(0), source.position(planes));
@@ -180,7 +180,7 @@ unsafe fn fill_batches<V: Ints>(
         let origin = source.position(plane);
         let words = mask.get_mut(plane * plane_bits / WORD_BITS..).unwrap_or_default();
         let shift = plane * plane_bits % WORD_BITS;
-        let mut visit = |units: &[u32]| visit(plane * plane_bits, units);
+        let mut visitor = visitor.at(plane * plane_bits);
         if lanes > 0 {
             // SAFETY: the instructions are there.
             let (units, mut lanes) = unsafe {
@@ -196,12 +196,12 @@ unsafe fn fill_batches<V: Ints>(
                 let Some(list @ [_, ..]) = list.get(..found) else { break };
                 // SAFETY: the instructions are there.
                 unsafe { set_corners::<V>(source, words, shift, list) };
-                visit(list);
+                visitor.visit(0, list);
             }
         } else {
             let walker = &mut source.walker(at);
             // SAFETY: the instructions are there.
-            unsafe { fill_walked::<V>(source, walker, origin, end, words, shift, visit) };
+            unsafe { fill_walked::<V>(source, walker, origin, end, words, shift, visitor) };
         }
         at = end;
         // The planes that no further block reaches.
