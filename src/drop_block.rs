@@ -285,10 +285,7 @@ impl DropBlock {
     /// [`Error::Backend`] if it cannot run here.
     #[inline]
     pub fn with_backend(mut self, backend: Backend) -> Result<Self, Error> {
-        if !backend.is_available() {
-            return Err(Error::Backend { given: backend });
-        }
-        self.backend = Some(backend);
+        self.backend = Some(backend.checked()?);
         Ok(self)
     }
 

@@ -13,7 +13,17 @@ use super::simd::Kernel;
 use super::{BLOCK, Tensor};
 use crate::element::arithmetic::Arithmetic;
 
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
+/// Each lane's bit.
+pub(super) const LANE_BITS: [u16; LANES] = {
+    let mut bits = [0; LANES];
+    let mut i = 0;
+    while i < LANES {
+        bits[i] = 1 << i;
+        i += 1;
+    }
+    bits
+};
 const SIGN: u16x16 = u16x16::splat(0x8000);
 const UPPER: u32x8 = u32x8::splat(0xffff_0000);
 
@@ -72,16 +82,8 @@ impl Kernel for f16 {
 /// The lanes of a chunk whose bit is not set.
 #[inline]
 fn kept(word: u64, i: usize) -> u16x16 {
-    const LANE: u16x16 = u16x16::new({
-        let mut lane = [0; LANES];
-        let mut i = 0;
-        while i < LANES {
-            lane[i] = 1 << i;
-            i += 1;
-        }
-        lane
-    });
-    (u16x16::splat((word >> (i * LANES)) as u16) & LANE).simd_eq(u16x16::ZERO)
+    const BITS: u16x16 = u16x16::new(LANE_BITS);
+    (u16x16::splat((word >> (i * LANES)) as u16) & BITS).simd_eq(u16x16::ZERO)
 }
 
 /// The upper half of the `f32` product, rounded to nearest even.

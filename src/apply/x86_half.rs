@@ -9,10 +9,9 @@ use core::arch::x86_64::*;
 
 use ::half::{bf16, f16};
 
+use super::half::{LANE_BITS, LANES};
 use super::x86::{Kernel, Vector};
 use crate::Element;
-
-const LANES: usize = 16;
 
 impl Kernel for f16 {
     type Avx2 = Halves<Self>;
@@ -144,19 +143,10 @@ impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
 
     #[inline(always)]
     unsafe fn select(x: *const T, word: u64, i: usize, scales: Self::Scales) -> Self {
-        const LANE: [u16; LANES] = {
-            let mut lane = [0; LANES];
-            let mut i = 0;
-            while i < LANES {
-                lane[i] = 1 << i;
-                i += 1;
-            }
-            lane
-        };
         // SAFETY: the load is of an array, the rest the caller's.
         unsafe {
             let x = _mm256_loadu_si256(x.cast());
-            let lane = _mm256_loadu_si256(LANE.as_ptr().cast());
+            let lane = _mm256_loadu_si256(LANE_BITS.as_ptr().cast());
             let word = _mm256_set1_epi16((word >> (i * LANES % 64)) as i16);
             let dropped = _mm256_cmpeq_epi16(_mm256_and_si256(word, lane), lane);
             Self(

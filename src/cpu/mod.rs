@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use crate::Error;
+
 #[cfg_attr(not(all(target_arch = "x86_64", target_feature = "sse2")), path = "absent.rs")]
 mod x86;
 
@@ -66,6 +68,11 @@ impl Backend {
     #[must_use]
     pub fn is_available(self) -> bool {
         Level::of(Some(self)).backend() == self
+    }
+
+    /// The backend, or the error if it cannot run here.
+    pub(crate) fn checked(self) -> Result<Self, Error> {
+        if self.is_available() { Ok(self) } else { Err(Error::Backend { given: self }) }
     }
 
     /// Returns the name in lower case: `scalar`, `simd`, `avx2`, `avx512`.
