@@ -7,8 +7,8 @@ use crate::{Method, Outcome};
 #[derive(Clone, Copy)]
 struct Estimate {
     mean: f64,
-    /// 0 for one run.
-    error: f64,
+    /// Of one run there is none.
+    error: Option<f64>,
 }
 
 impl Estimate {
@@ -16,16 +16,16 @@ impl Estimate {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
-        let error = if values.len() < 2 { 0.0 } else { (squares / (n - 1.0) / n).sqrt() };
+        let error = (values.len() > 1).then(|| (squares / (n - 1.0) / n).sqrt());
         Self { mean, error }
     }
 
     fn text(self, signed: bool) -> String {
-        let Self { mean, error } = self;
-        if signed {
-            format!("{mean:+.2} ± {error:.2}")
-        } else {
-            format!("{mean:.2} ± {error:.2}")
+        let mean = self.mean;
+        let mean = if signed { format!("{mean:+.2}") } else { format!("{mean:.2}") };
+        match self.error {
+            Some(error) => format!("{mean} ± {error:.2}"),
+            None => mean,
         }
     }
 }
@@ -54,9 +54,7 @@ pub(crate) fn print(methods: &[Method], outcomes: &[Vec<Outcome>], test: Test) {
     let hole = format!("hole of {HOLE} x {HOLE}");
     println!("{:16}{:>4}   {:15}{:17}{hole:18}less none", "", "p", "clean", "less none");
     for (i, Row { method, estimates }) in rows.iter().enumerate() {
-        let [clean, clean_less, with_hole, with_hole_less] = *estimates.as_flattened() else {
-            unreachable!("two times two")
-        };
+        let [[clean, clean_less], [with_hole, with_hole_less]] = *estimates;
         let less = |estimate: Estimate| if i == 0 { String::new() } else { estimate.text(true) };
         let line = format!(
             "{:16}{:>4}   {:15}{:17}{:18}{}",
@@ -95,7 +93,8 @@ const WIDTH: usize = 60;
 fn plot(rows: &[Row<'_>], k: usize, name: &str) {
     let spans = rows.iter().map(|row| {
         let Estimate { mean, error } = row.estimates[k][1];
-        (mean - 2.0 * error, mean, mean + 2.0 * error)
+        let side = 2.0 * error.unwrap_or(0.0);
+        (mean - side, mean, mean + side)
     });
     let spans: Vec<_> = spans.collect();
     let low = spans.iter().fold(0.0, |low, span| span.0.min(low)).floor();
