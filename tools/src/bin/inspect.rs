@@ -12,7 +12,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use dropblock_tools::inspect;
+use dropblock_tools::{inspect, waiting};
 
 fn main() -> ExitCode {
     // Lossy, so that a mangled argument is quoted in a message like any other bad one.
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     } else if has(["--version", "-V"]) {
         inspect::version()
     } else {
-        match inspect::run(args) {
+        match waiting("drawing", || inspect::run(args)) {
             Ok(text) => text,
             Err(message) => {
                 eprintln!("inspect: {message}; --help lists all flags");
