@@ -194,8 +194,8 @@ mod tests {
         numbers.map(|number| number.to_bits()).collect()
     }
 
-    // More than an epoch, so that both have the smaller last batch. Late steps drop the most, so the
-    // steps begin in the last quarter of the schedule.
+    // The last quarter of the schedule, which drops the most; more than an epoch of it, so that a
+    // smaller last batch is among the steps.
     const FIRST: u64 = STEPS * 3 / 4;
     const LAST: u64 = FIRST + STEPS_PER_EPOCH + 1;
 
