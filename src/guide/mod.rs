@@ -1,4 +1,4 @@
-//! The guide: short pages, each about one question. They hold text only.
+//! The guide: short pages, each about one question. They hold text and pictures, no items.
 //!
 //! | page | answers |
 //! | --- | --- |

@@ -42,7 +42,7 @@ impl Output {
     fn new(args: &Arguments, plan: &Plan) -> Result<Self, String> {
         let (show, csv) = (args.is_given("--show"), args.is_given("--csv"));
         if show && csv {
-            return Err("--csv: no --show is needed beside it".into());
+            return Err("--csv: --show cannot stand beside it".into());
         }
         let png = args.optional("--png", "a path", |text| Some(PathBuf::from(text)))?;
         let plane = args.optional("--plane", INTEGER, parse)?;

@@ -117,15 +117,16 @@ pub(crate) fn schedules() -> Result<Picture, Box<dyn Error>> {
 /// A method's differences from the runs without it, in percent: on clean digits and with a hole.
 type Differences = (String, [Vec<f64>; 2]);
 
-/// The record of the example `train`.
+/// The record, written by `cargo run --release --example train -- --out docs/record/train.csv`.
 fn record() -> Result<Vec<Differences>, Box<dyn Error>> {
-    let text = fs::read_to_string(files::root().join("docs/record/train.csv"))?;
+    let path = files::root().join("docs/record/train.csv");
+    let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut none: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
     let mut methods: Vec<Differences> = Vec::new();
     for line in text.lines().skip(1) {
         let fields: Vec<&str> = line.split(',').collect();
         let [seed, method, drop_prob, clean, with_hole, of] = fields[..] else {
-            return Err(format!("docs/record/train.csv: six fields are needed in {line:?}").into());
+            return Err(format!("{}: six fields are needed in {line:?}", path.display()).into());
         };
         let of: f64 = of.parse()?;
         let percent = [100.0 * clean.parse::<f64>()? / of, 100.0 * with_hole.parse::<f64>()? / of];
