@@ -10,6 +10,7 @@ use std::time::Instant;
 use dropblock::{
     Alignment, Backend, DropBlock, Error, Gamma, Key, Layout, Map, Plan, Region, Shape,
 };
+use indicatif::ProgressBar;
 
 /// The largest factor that passes. What was measured is below 6 with a mask buffer and below 25
 /// without one; the rest is for busy machines.
@@ -60,6 +61,7 @@ fn main() -> Result<(), Error> {
         Map::dhw(16, 64 / shrink, 64 / shrink),
     ];
     let mut above = 0;
+    let progress = ProgressBar::new_spinner();
     println!("backend,operation,map,factor,options");
     for backend in Backend::available() {
         let square = Shape::new(1, 1, maps[0], Layout::ChannelsFirst);
@@ -70,6 +72,8 @@ fn main() -> Result<(), Error> {
             let unit = operation.cost(&common, 0.0)?;
             let center = operation.cost(&dense, 0.0)?;
             for map in maps {
+                progress.set_message(format!("{backend}, {operation:?}, {:?}", map.size()));
+                progress.tick();
                 let shape = Shape::new(1, 1, map, Layout::ChannelsFirst);
                 let mut worst = (0.0, String::new());
                 for layer in layers(backend)? {
@@ -81,11 +85,14 @@ fn main() -> Result<(), Error> {
                     }
                 }
                 let (factor, options) = worst;
-                println!("{backend},{operation:?},{:?},{factor:.1},{options:?}", map.size());
+                progress.suspend(|| {
+                    println!("{backend},{operation:?},{:?},{factor:.1},{options:?}", map.size());
+                });
                 above += usize::from(factor > FACTOR);
             }
         }
     }
+    progress.finish_and_clear();
     if !testing && above > 0 {
         eprintln!("{above} factors above {FACTOR}");
         std::process::exit(1);

@@ -14,6 +14,7 @@ use std::time::Instant;
 use dropblock::{
     BlockSize, Drawn, DropBlock, Error, Fill, Key, Layout, Plan, Region, Scale, Shape, Sharing,
 };
+use indicatif::ProgressBar;
 
 /// Samples, channels, depth, height and width: about 200,000 elements, but for one larger tensor.
 const SHAPES: [[usize; 5]; 10] = [
@@ -242,16 +243,19 @@ fn main() {
         Some(_) => RUNS_OF_CHOSEN,
     };
     let mut results = Vec::new();
+    let progress = ProgressBar::new(cases.len() as u64);
     for case in &cases {
         let floor = SHAPES.iter().position(|shape| *shape == case.shape).map(|i| floors[i]);
         let (Some(floor), Ok(seconds)) = (floor, case.measure(&mut x, &mut mask, runs)) else {
             panic!("{}", case.name());
         };
         results.push((seconds / floor, case));
+        progress.inc(1);
         if words.is_some() {
-            println!("{:8.2}  {}", seconds / floor, case.name());
+            progress.suspend(|| println!("{:8.2}  {}", seconds / floor, case.name()));
         }
     }
+    progress.finish_and_clear();
     let group = |wanted: fn(&Case) -> bool| -> Vec<_> {
         results.iter().copied().filter(|(_, case)| wanted(case)).collect()
     };

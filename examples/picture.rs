@@ -1,11 +1,11 @@
 //! Shows what dropout, SpatialDropout and DropBlock do to a picture.
 //!
 //! ```text
-//! cargo run --release --example picture [INPUT.png [OUTPUT.png]]
+//! cargo run --release --example picture [-- [OPTIONS] [INPUT.png]]
 //! ```
 //!
 //! Takes the picture as an activation tensor of one sample and three channels, drops a tenth of
-//! it in four ways, and writes one PNG with the captioned results: `out/dropblock.png` unless
+//! it in five ways, and writes one PNG with the captioned results: `out/dropblock.png` unless
 //! another output is named. Without an input it takes a picture of a cat. Prints for each
 //! panel the drop probability that was asked for, the exact expected dropped fraction, and the
 //! fraction that was dropped.
@@ -13,33 +13,81 @@
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{BufWriter, Cursor};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
-use dropblock::{BlockSize, DropBlock, Gamma, Key, Scale, Shape, Sharing};
-use png::{BitDepth, ColorType, Decoder, Encoder};
+use dropblock::{BlockSize, DropBlock, Fill, Gamma, Key, Scale, Shape, Sharing};
+use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
 
 const CAT: &[u8] = include_bytes!("cat-224x149.png");
-const USAGE: &str = "usage: picture [INPUT.png [OUTPUT.png]]";
+const USAGE: &str = "\
+usage: picture [options] [INPUT.png]
 
-const DROP_PROB: f64 = 0.1;
-/// Any seed will do; with this one the cat's shares come close to the expected ones.
-const SEED: u64 = 14;
+  --drop-prob P   a number in [0, 1]                  (0.1)
+  --block-size K  in pixels                           (a seventh of the shorter side)
+  --seed S        an integer below 2^64               (14)
+  --out FILE.png                                      (out/dropblock.png)
+  --help          this text
+";
+
 const CHANNELS: usize = 3;
 
+/// What the arguments ask for.
+struct Request {
+    input: Option<PathBuf>,
+    output: PathBuf,
+    drop_prob: f64,
+    block_size: Option<usize>,
+    seed: u64,
+}
+
+impl Request {
+    /// `None` for `--help`.
+    fn new(mut args: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+        let mut request = Self {
+            input: None,
+            output: "out/dropblock.png".into(),
+            drop_prob: 0.1,
+            block_size: None,
+            // Any seed will do; with this one the cat's shares come close to the expected ones.
+            seed: 14,
+        };
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().ok_or_else(|| format!("{arg}: a value is needed"));
+            match arg.as_str() {
+                "--drop-prob" => request.drop_prob = number(&arg, &value()?)?,
+                "--block-size" => request.block_size = Some(number(&arg, &value()?)?),
+                "--seed" => request.seed = number(&arg, &value()?)?,
+                "--out" => request.output = value()?.into(),
+                "--help" | "-h" => return Ok(None),
+                _ if !arg.starts_with('-') && request.input.is_none() => {
+                    request.input = Some(arg.into());
+                }
+                _ => return Err(format!("unknown argument {arg:?}")),
+            }
+        }
+        Ok(Some(request))
+    }
+}
+
+fn number<T: FromStr>(flag: &str, text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{flag}: a number is needed, got {text:?}"))
+}
+
 fn main() -> ExitCode {
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
-    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
-        println!("{USAGE}");
-        return ExitCode::SUCCESS;
-    }
-    if args.len() > 2 {
-        eprintln!("picture: at most 2 arguments are needed, {} were given\n{USAGE}", args.len());
-        return ExitCode::from(2);
-    }
-    let input = args.first().map(Path::new);
-    let output = args.get(1).map_or(Path::new("out/dropblock.png"), Path::new);
-    match run(input, output) {
+    let request = match Request::new(std::env::args().skip(1)) {
+        Ok(Some(request)) => request,
+        Ok(None) => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("picture: {error}; --help lists what there is");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&request) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("picture: {error}");
@@ -48,41 +96,45 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(input: Option<&Path>, output: &Path) -> Result<(), Box<dyn Error>> {
-    let bytes = match input {
-        Some(path) => fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?,
-        None => CAT.to_vec(),
+fn run(request: &Request) -> Result<(), Box<dyn Error>> {
+    let in_path = |path: &Path, error: &dyn Error| format!("{}: {error}", path.display());
+    let picture = match &request.input {
+        Some(path) => fs::read(path)
+            .map_err(Box::from)
+            .and_then(|bytes| Picture::decode(&bytes))
+            .map_err(|error| in_path(path, &*error))?,
+        None => Picture::decode(CAT)?,
     };
-    let picture = Picture::decode(&bytes).map_err(|error| match input {
-        Some(path) => format!("{}: {error}", path.display()),
-        None => error,
-    })?;
     // 21 for the cat; in the same proportion to any other picture.
-    let block = (picture.height.min(picture.width) / 7).max(1);
-    let panels = panels(&picture, block)?;
+    let seventh = (picture.height.min(picture.width) / 7).max(1);
+    let block = request.block_size.unwrap_or(seventh);
+    let layer = DropBlock::new(block, request.drop_prob)?;
+    // Before the work: a path that does not work.
+    let output = &request.output;
+    let folder = output.parent().map_or(Ok(()), fs::create_dir_all);
+    let file = folder.and_then(|()| File::create(output)).map_err(|e| in_path(output, &e))?;
+    let (panels, drops_one) = panels(&picture, layer, request.seed)?;
 
     println!("{:38} {:>6} {:>9} {:>8}", "", "asked", "expected", "dropped");
     for Panel { name, asked, expected, dropped, .. } in &panels {
         println!("{name:38} {asked:>6} {expected:>9.4} {dropped:>8.4}");
     }
-    let notes = [
-        format!("Drop probability {DROP_PROB}"),
-        format!("Picture {} x {} pixels", picture.width, picture.height),
-        format!("Block {block} x {block} pixels"),
-        "Gamma exact, kept units not scaled".to_owned(),
-        String::new(),
-        "Black: dropped in all channels".to_owned(),
-        "Tinted: dropped in some channels".to_owned(),
-        String::new(),
-        "SpatialDropout drops whole channels:".to_owned(),
-        "most steps none of the three. Shown".to_owned(),
-        "is the first step that drops one.".to_owned(),
+    let drop_prob = request.drop_prob;
+    let (width, height) = (picture.width, picture.height);
+    let mut notes = vec![
+        format!(
+            "Drop probability {drop_prob}, block {block} x {block} of {width} x {height} pixels."
+        ),
+        "Exact gamma, kept units not scaled. Black: dropped in all channels. Tinted: in some."
+            .into(),
     ];
-    page(&panels, &notes).write(output).map_err(|e| format!("{}: {e}", output.display()))?;
-    println!(
-        "\nSpatialDropout is shown at the first step that drops 1 of the {CHANNELS} channels."
-    );
-    println!("written to {}", output.display());
+    if drops_one {
+        notes.push(
+            "SpatialDropout drops whole channels. Shown is the first step that drops one.".into(),
+        );
+    }
+    page(&panels, &notes).write(file).map_err(|e| in_path(output, &*e))?;
+    println!("\nwritten to {}", output.display());
     Ok(())
 }
 
@@ -94,41 +146,45 @@ struct Panel {
     picture: Picture,
 }
 
-/// The picture itself and what is left of it after each method.
-fn panels(picture: &Picture, block: usize) -> Result<Vec<Panel>, dropblock::Error> {
+/// The picture itself and what is left of it after each method; and whether SpatialDropout is shown at
+/// a step that drops one channel.
+fn panels(
+    picture: &Picture,
+    layer: DropBlock,
+    seed: u64,
+) -> Result<(Vec<Panel>, bool), dropblock::Error> {
     let (height, width) = (picture.height, picture.width);
     // Rows of interleaved pixels are a tensor with channels last.
     let shape = Shape::nhwc(1, height, width, CHANNELS);
     // Not scaled: in the training of a network the scale keeps the mean, but to the eye it
     // would make the pictures differ in brightness, and clip their highlights.
-    let dropblock =
-        DropBlock::new(block, DROP_PROB)?.with_gamma(Gamma::Exact)?.with_scale(Scale::Off);
+    let dropblock = layer.with_gamma(Gamma::Exact)?.with_scale(Scale::Off);
     let dropout = dropblock.with_block_size(BlockSize::uniform(1))?;
     let spatial = dropblock.with_block_size(BlockSize::hw(height, width))?;
-    let key = Key::new(SEED);
+    let shared = dropblock.with_sharing(Sharing::OverChannels);
+    let key = Key::new(seed);
 
-    // Of three channels most steps drop none: take the first that drops one.
+    // Of three channels most steps drop none: take the first that drops one. With a probability of 0
+    // or 1 there is none.
     let spatial_plan = spatial.plan(shape)?;
-    let mut words = vec![0; spatial_plan.mask_words()];
-    let mut spatial_step = 0;
-    let dropped_in = |step, words: &mut [u64]| -> Result<u64, dropblock::Error> {
-        Ok(spatial_plan.draw(key.with_step(step), words)?.count().dropped)
-    };
-    while dropped_in(spatial_step, &mut words)? != (height * width) as u64 {
-        spatial_step += 1;
+    let mut one = None;
+    for step in 0..10_000 {
+        let count = spatial_plan.count(key.with_step(step))?.count().unwrap_or_default();
+        if count.dropped == (height * width) as u64 {
+            one = Some(step);
+            break;
+        }
     }
+    let spatial_step = one.unwrap_or(0);
 
     let x: Vec<f32> = picture.rgb.iter().map(|&byte| f32::from(byte) / 255.0).collect();
-    [
+    let panels: Result<Vec<Panel>, dropblock::Error> = [
         ("Original".to_owned(), dropblock.with_training(false), 0),
         ("Dropout".to_owned(), dropout, 0),
         (format!("SpatialDropout, step {spatial_step}"), spatial, spatial_step),
         ("DropBlock, a mask for each channel".to_owned(), dropblock, 0),
-        (
-            "DropBlock, one mask for all channels".to_owned(),
-            dropblock.with_sharing(Sharing::OverChannels),
-            0,
-        ),
+        ("DropBlock, one mask for all channels".to_owned(), shared, 0),
+        ("DropBlock, noise where it drops".to_owned(), shared.with_fill(Fill::Noise), 0),
     ]
     .into_iter()
     .map(|(name, layer, step)| {
@@ -144,14 +200,15 @@ fn panels(picture: &Picture, block: usize) -> Result<Vec<Panel>, dropblock::Erro
             picture: Picture { width, height, rgb },
         })
     })
-    .collect()
+    .collect();
+    Ok((panels?, one.is_some()))
 }
 
 const PAGE: [u8; 3] = [250, 250, 248];
 const INK: [u8; 3] = [24, 24, 28];
 const FAINT: [u8; 3] = [104, 104, 112];
 
-/// Lays the panels out in rows of three, each above its captions, and the notes in the next cell.
+/// Lays the panels out in rows of three, each above its captions, and the notes below them.
 fn page(panels: &[Panel], notes: &[String]) -> Picture {
     const COLUMNS: usize = 3;
     // Small pictures are enlarged to about the width of the cat's panel, and text grows with
@@ -170,15 +227,18 @@ fn page(panels: &[Panel], notes: &[String]) -> Picture {
             (panel.name.as_str(), fraction)
         })
         .collect();
-    let texts = captions.iter().flat_map(|(name, fraction)| [*name, fraction.as_str()]);
-    let longest = texts.chain(notes.iter().map(String::as_str)).map(|text| text.chars().count());
-    let cell_width = width.max(longest.max().unwrap_or(0) * font * ADVANCE);
-    let cell_height = (height + gap + 2 * line).max(notes.len() * line);
-    let rows = (panels.len() + 1).div_ceil(COLUMNS);
+    let longest = |texts: &mut dyn Iterator<Item = &str>| {
+        texts.map(|text| text.chars().count()).max().unwrap_or(0) * font * ADVANCE
+    };
+    let mut texts = captions.iter().flat_map(|(name, fraction)| [*name, fraction.as_str()]);
+    let cell_width = width.max(longest(&mut texts));
+    let cell_height = height + gap + 2 * line;
+    let rows = panels.len().div_ceil(COLUMNS);
 
+    let notes_width = longest(&mut notes.iter().map(String::as_str));
     let mut page = Picture::filled(
-        2 * gap + COLUMNS * (cell_width + gap) + gap,
-        2 * gap + rows * (cell_height + gap) + gap,
+        3 * gap + (COLUMNS * (cell_width + gap)).max(notes_width),
+        3 * gap + rows * (cell_height + gap) + notes.len() * line,
     );
     let corner = |cell: usize| {
         let (row, column) = (cell / COLUMNS, cell % COLUMNS);
@@ -191,7 +251,7 @@ fn page(panels: &[Panel], notes: &[String]) -> Picture {
         page.text(name, x, y, font, INK);
         page.text(fraction, x, y + line, font, FAINT);
     }
-    let (x, y) = corner(panels.len());
+    let (x, y) = corner(rows * COLUMNS);
     for (i, note) in notes.iter().enumerate() {
         page.text(note, x, y + i * line, font, FAINT);
     }
@@ -206,27 +266,27 @@ struct Picture {
 }
 
 impl Picture {
-    fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let mut reader = Decoder::new(Cursor::new(bytes)).read_info().map_err(|e| e.to_string())?;
+    fn decode(bytes: &[u8]) -> Result<Self, Box<dyn Error>> {
+        let mut decoder = Decoder::new(Cursor::new(bytes));
+        // Palettes and 1, 2, 4 and 16 bits become 8 bits of gray or of colours.
+        decoder.set_transformations(Transformations::normalize_to_color8());
+        let mut reader = decoder.read_info()?;
         let size = reader.output_buffer_size().ok_or("the picture is too large")?;
         let mut pixels = vec![0; size];
-        let info = reader.next_frame(&mut pixels).map_err(|e| e.to_string())?;
+        let info = reader.next_frame(&mut pixels)?;
         pixels.truncate(info.buffer_size());
-        let rgb = match (info.color_type, info.bit_depth) {
-            (ColorType::Rgb, BitDepth::Eight) => pixels,
-            (ColorType::Grayscale, BitDepth::Eight) => {
-                pixels.iter().flat_map(|&gray| [gray; 3]).collect()
+        let rgb = match info.color_type {
+            ColorType::Rgb => pixels,
+            ColorType::Grayscale => pixels.iter().flat_map(|&gray| [gray; 3]).collect(),
+            ColorType::GrayscaleAlpha => {
+                let gray = |&[gray, alpha]: &[u8; 2]| [over_page(gray, alpha); 3];
+                pixels.as_chunks().0.iter().flat_map(gray).collect()
             }
-            (ColorType::Rgba, BitDepth::Eight) => pixels
-                .chunks_exact(4)
-                .flat_map(|pixel| [0, 1, 2].map(|channel| over_page(pixel[channel], pixel[3])))
-                .collect(),
-            (color, depth) => {
-                return Err(format!(
-                    "a PNG of 8-bit RGB, RGBA or gray is needed, {}-bit {color:?} was given",
-                    depth as u8
-                ));
+            ColorType::Rgba => {
+                let rgb = |&[r, g, b, alpha]: &[u8; 4]| [r, g, b].map(|x| over_page(x, alpha));
+                pixels.as_chunks().0.iter().flat_map(rgb).collect()
             }
+            ColorType::Indexed => return Err("its palette cannot be resolved".into()),
         };
         Ok(Self { width: info.width as usize, height: info.height as usize, rgb })
     }
@@ -235,12 +295,9 @@ impl Picture {
         Self { width, height, rgb: PAGE.repeat(width * height) }
     }
 
-    fn write(&self, path: &Path) -> Result<(), Box<dyn Error>> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
+    fn write(&self, file: File) -> Result<(), Box<dyn Error>> {
         let (width, height) = (u32::try_from(self.width)?, u32::try_from(self.height)?);
-        let mut encoder = Encoder::new(BufWriter::new(File::create(path)?), width, height);
+        let mut encoder = Encoder::new(BufWriter::new(file), width, height);
         encoder.set_color(ColorType::Rgb);
         encoder.set_depth(BitDepth::Eight);
         let mut writer = encoder.write_header()?;

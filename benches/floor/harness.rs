@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dropblock::{Backend, Error};
+use indicatif::ProgressBar;
 
 /// What the command line and the environment ask for.
 pub(crate) struct Settings {
@@ -13,6 +14,8 @@ pub(crate) struct Settings {
     budget: Duration,
     /// Include the tensor of 1.4 GB.
     pub(crate) large: bool,
+    /// What is measured now, on a terminal.
+    progress: ProgressBar,
 }
 
 impl Settings {
@@ -23,6 +26,7 @@ impl Settings {
             testing: !std::env::args().any(|arg| arg == "--bench"),
             budget: Duration::from_secs_f64(seconds.unwrap_or(1.0)),
             large: std::env::var("FLOOR_LARGE").is_ok_and(|value| value == "1"),
+            progress: ProgressBar::new_spinner(),
         }
     }
 
@@ -68,6 +72,9 @@ impl Group<'_> {
         if candidates.is_empty() {
             return;
         }
+        let progress = &settings.progress;
+        progress.set_message(format!("{}, {}", candidates[0].operation, self.shape));
+        progress.tick();
         let repeats = if settings.testing { 1 } else { self.repeats };
         let least = if settings.testing { 1 } else { 3 };
         let mut results = vec![Vec::new(); candidates.len()];
@@ -86,16 +93,18 @@ impl Group<'_> {
             let fastest = results.iter().map(|r| r.0).fold(f64::INFINITY, f64::min);
             let floor = results.iter().map(|r| r.1).fold(f64::INFINITY, f64::min);
             results.sort_by(|a, b| a.2.total_cmp(&b.2));
-            println!(
-                "{},{},{},{},{},{fastest:.4},{floor:.4},{:.2},{:.2}",
-                candidate.operation,
-                self.shape,
-                self.block,
-                self.p,
-                candidate.backend,
-                results[0].2,
-                results[results.len() / 2].2
-            );
+            progress.suspend(|| {
+                println!(
+                    "{},{},{},{},{},{fastest:.4},{floor:.4},{:.2},{:.2}",
+                    candidate.operation,
+                    self.shape,
+                    self.block,
+                    self.p,
+                    candidate.backend,
+                    results[0].2,
+                    results[results.len() / 2].2
+                )
+            });
         }
     }
 }

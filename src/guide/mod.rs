@@ -1,10 +1,12 @@
-//! The guide: short pages, each about one question. They hold text only.
+//! The guide: short pages, each about one question. They hold text and pictures, no items.
 //!
 //! | page | answers |
 //! | --- | --- |
 //! | [`quick_start`] | how do I use it in a training loop? |
 //! | [`keys`] | which mask is drawn, and how do batches, machines and restarts agree on it? |
 //! | [`options`] | which options should I set, and what do other implementations do? |
+//! | [`pictures`] | what does each option look like? |
+//! | [`evidence`] | does it help? |
 //! | [`fusing`] | how do I apply the mask in a kernel of my own? |
 //! | [`microcontrollers`] | how much flash and stack does it take? |
 //! | [`gpu`] | how do I build and run it on a CUDA device? |
@@ -20,6 +22,18 @@ pub mod keys {
 
 pub mod options {
     #![doc = include_str!("options.md")]
+}
+
+pub mod pictures {
+    // Rustdoc copies no files. So these definitions of the pictures, as data, come before those of the
+    // page, which are for readers of the Markdown: the first one counts.
+    #![doc = include_str!("pictures.txt")]
+    #![doc = include_str!("pictures.md")]
+}
+
+pub mod evidence {
+    #![doc = include_str!("pictures.txt")]
+    #![doc = include_str!("evidence.md")]
 }
 
 pub mod fusing {

@@ -90,6 +90,20 @@ fn a_preset_is_its_options_and_a_flag_beside_it_replaces_one() {
 }
 
 #[test]
+fn presets_have_the_names_of_the_documentation() {
+    let options = "--shape 2,16,14,15 --block-size 7";
+    let preset = |name: &str| output(&format!("{options} --preset {name}"));
+    let paper = output(options);
+    assert!(["new", "tensorflow", "torchvision"].map(preset).iter().all(|text| *text == paper));
+    assert_eq!(preset("timm_legacy"), preset("timm-legacy"));
+    // What torchvision does otherwise, no preset does.
+    for block_size in ["6", "15", "3x5"] {
+        let options = format!("--shape 2,16,14,15 --block-size {block_size} --preset torchvision");
+        assert!(try_lines(&options).is_err_and(|message| message.starts_with("--block-size: ")));
+    }
+}
+
+#[test]
 fn a_refusal_names_its_flag() {
     let flags = "--shape 4,37,211 --layout nchw --block-size 7";
     let refused = try_lines(flags);

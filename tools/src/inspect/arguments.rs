@@ -1,7 +1,7 @@
-//! The flags: their help, their parsing, and what they ask for.
+//! What the flags ask for.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use dropblock::{
@@ -9,71 +9,7 @@ use dropblock::{
     Scale, Shape, Sharing, ViewMut,
 };
 
-const USAGE: &str = "\
-usage: inspect --shape N,C,H,W --block-size K --drop-prob P --seed S --step T [options]
-
-  --shape SIZES      N,C,L or N,C,H,W or N,C,D,H,W: samples, channels and the map (length;
-                     height, width; depth, height, width), in this order whatever the layout
-  --block-size K     a number for every axis of the map, or HEIGHTxWIDTH as 5x3, or
-                     DEPTHxHEIGHTxWIDTH as 2x5x3, or rel:F for the fraction F of every axis
-  --drop-prob P      a number in [0, 1]
-  --seed S           an integer below 2^64
-  --step T           an integer below 2^64
-
-options:
-  --layer L          an integer below 2^64                     (0)
-  --first-sample N   an integer below 2^64                     (0)
-  --dims D           1 | 2 | 3: the axes of the map, as a check of the shape
-  --layout           first | last: where the channels lie; or by the name that goes with the
-                     shape: ncl, nchw, ncdhw | nlc, nhwc, ndhwc  (first)
-  --strides LIST     a view in place of a layout: one stride, in elements, for each size of
-                     the shape, in the same order; an axis with a negative one is flipped
-  --preset           tensorflow | timm | timm-legacy | miguelvr | dragon: start from that
-                     implementation's options; the flags below replace them one by one
-  --gamma            paper | paper-valid | exact | a number in [0, 1]  (paper)
-  --gamma-scale S    a factor for gamma paper and paper-valid  (1)
-  --region           valid | full                              (valid)
-  --alignment        before | after                            (before)
-  --sharing          none | over-channels | over-samples | over-all  (none)
-  --scale            per-tensor | per-sample | per-map | per-position | fixed | off  (per-tensor)
-  --fill             zero | noise: what dropped elements become; noise needs a float  (zero)
-  --dtype            f32 | f64 | f16 | bf16 | i8 | u8: also print the hash of the output of
-                     these elements; f16 and bf16 need a build with --features half
-  --zero-point Z     the zero of i8 and u8                     (0)
-  --backend          a name of the list below                  (the fastest)
-  --help             this text
-
-backends of this build: ";
-
-const FLAGS: &[&str] = &[
-    "--shape",
-    "--block-size",
-    "--drop-prob",
-    "--seed",
-    "--step",
-    "--layer",
-    "--first-sample",
-    "--dims",
-    "--layout",
-    "--strides",
-    "--preset",
-    "--gamma",
-    "--gamma-scale",
-    "--region",
-    "--alignment",
-    "--sharing",
-    "--scale",
-    "--fill",
-    "--dtype",
-    "--zero-point",
-    "--backend",
-];
-
-/// The text of `--help`.
-pub fn usage() -> String {
-    let backends: Vec<_> = Backend::ALL.iter().map(|backend| backend.name()).collect();
-    format!("{USAGE}{}\n", backends.join(", "))
-}
+use super::flags::Arguments;
 
 /// Names the flag to which the library's refusal belongs.
 pub(crate) fn refused<E: Display>(flag: &'static str) -> impl Fn(E) -> String {
@@ -89,7 +25,47 @@ pub(crate) struct Request {
     pub(crate) shape: String,
     /// The flag on which the length of buffers depends, and its value, for messages.
     pub(crate) extent: (&'static str, String),
+    pub(crate) output: Output,
     view: Option<Strides>,
+}
+
+/// What is written beside the lines, and how.
+pub(crate) struct Output {
+    pub(crate) show: bool,
+    pub(crate) csv: bool,
+    pub(crate) png: Option<PathBuf>,
+    /// The plane that is shown.
+    pub(crate) plane: usize,
+}
+
+impl Output {
+    fn new(args: &Arguments, plan: &Plan) -> Result<Self, String> {
+        let (show, csv) = (args.is_given("--show"), args.is_given("--csv"));
+        if show && csv {
+            return Err("--csv: --show cannot stand beside it".into());
+        }
+        let png = args.optional("--png", "a path", |text| Some(PathBuf::from(text)))?;
+        let plane = args.optional("--plane", INTEGER, parse)?;
+        if show || png.is_some() {
+            let planes = plan.units() / positions(plan).max(1);
+            if planes == 0 {
+                let given = args.given("--shape");
+                return Err(format!("--shape: a mask with units is needed to show, got {given}"));
+            }
+            let plane = plane.unwrap_or(0);
+            if plane >= planes {
+                return Err(format!("--plane: a number below {planes} is needed, got {plane}"));
+            }
+        } else if let Some(plane) = plane {
+            return Err(format!("--plane: --show or --png is needed beside it, got {plane}"));
+        }
+        Ok(Self { show, csv, png, plane: plane.unwrap_or(0) })
+    }
+}
+
+/// Of a map.
+pub(crate) fn positions(plan: &Plan) -> usize {
+    plan.shape().map().size().iter().product()
 }
 
 /// A view, and the buffer that it fills from the first element to the last.
@@ -152,7 +128,7 @@ impl Request {
         let args = Arguments::new(args)?;
         let shape = shape(&args)?;
         let strides = strides(&args, &shape)?;
-        let layer = layer(&args)?;
+        let layer = layer(&args, &shape)?;
         let key = Key::new(args.required("--seed", INTEGER, parse)?)
             .with_step(args.required("--step", INTEGER, parse)?)
             .with_layer(args.optional("--layer", INTEGER, parse)?.unwrap_or(0))
@@ -175,7 +151,8 @@ impl Request {
                 Err(error) => return Err(format!("--strides: {error} in {}", extent.1)),
             }
         }
-        Ok(Self { plan, key, dtype, shape: given, extent, view })
+        let output = Output::new(&args, &plan)?;
+        Ok(Self { plan, key, dtype, shape: given, extent, output, view })
     }
 
     /// The length of a buffer for the tensor.
@@ -237,11 +214,14 @@ fn strides(args: &Arguments, shape: &Shape) -> Result<Option<[isize; 5]>, String
     Ok(Some(all))
 }
 
-fn layer(args: &Arguments) -> Result<DropBlock, String> {
+fn layer(args: &Arguments, shape: &Shape) -> Result<DropBlock, String> {
     let needed = "an integer, HEIGHTxWIDTH, DEPTHxHEIGHTxWIDTH or rel: and a fraction";
     let block_size = args.required("--block-size", needed, parse_block_size)?;
     let drop_prob = args.required("--drop-prob", "a number in [0, 1]", parse)?;
     let preset = args.choice("--preset", PRESETS)?.unwrap_or(DropBlock::new);
+    if args.given("--preset") == "torchvision" {
+        check_torchvision(&args.given("--block-size"), shape)?;
+    }
     let preset = preset(1, drop_prob).map_err(refused("--drop-prob"))?;
     // Of the preset's kind of gamma, so that `--gamma-scale` alone keeps it.
     let (gamma, gamma_flag) = gamma(args, preset.gamma())?;
@@ -273,12 +253,28 @@ fn layer(args: &Arguments) -> Result<DropBlock, String> {
     Ok(layer)
 }
 
+/// torchvision is the paper for odd blocks that fit in the map, and something else for others.
+fn check_torchvision(block_size: &str, shape: &Shape) -> Result<(), String> {
+    let [depth, height, width] = shape.map().size();
+    let sides = &[depth, height, width][3 - usize::from(shape.map().rank())..];
+    match parse::<usize>(block_size) {
+        Some(size) if size % 2 == 1 && sides.iter().all(|&side| size <= side) => Ok(()),
+        _ => Err(format!(
+            "--block-size: one odd number that fits in the map is needed for --preset torchvision, \
+             got {block_size}"
+        )),
+    }
+}
+
 /// Options to start from, for a block size and a drop probability.
 type Preset = fn(usize, f64) -> Result<DropBlock, Error>;
 
 const PRESETS: &[(&str, Preset)] = &[
+    ("new", DropBlock::new),
     ("tensorflow", DropBlock::tensorflow),
+    ("torchvision", DropBlock::tensorflow),
     ("timm", DropBlock::timm),
+    ("timm_legacy", DropBlock::timm_legacy),
     ("timm-legacy", DropBlock::timm_legacy),
     ("miguelvr", DropBlock::miguelvr),
     ("dragon", DropBlock::dragon),
@@ -404,67 +400,5 @@ fn parse_block_size(text: &str) -> Option<BlockSize> {
         [height, width] => Some(BlockSize::hw(height, width)),
         [depth, height, width] => Some(BlockSize::dhw(depth, height, width)),
         _ => None,
-    }
-}
-
-/// The values by flag, as given.
-struct Arguments(BTreeMap<&'static str, String>);
-
-impl Arguments {
-    /// Takes `--flag value` and `--flag=value`.
-    fn new(args: Vec<String>) -> Result<Self, String> {
-        let mut values = BTreeMap::new();
-        let mut args = args.into_iter();
-        while let Some(arg) = args.next() {
-            let (name, value) = match arg.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (arg.as_str(), None),
-            };
-            let Some(&flag) = FLAGS.iter().find(|&&flag| flag == name) else {
-                return Err(format!("one of the flags below is needed, {arg:?} was given"));
-            };
-            let Some(value) = value.or_else(|| args.next()) else {
-                return Err(format!("{flag}: a value is needed, none was given"));
-            };
-            if values.insert(flag, value).is_some() {
-                return Err(format!("{flag}: one value is needed, two were given"));
-            }
-        }
-        Ok(Self(values))
-    }
-
-    /// The value as given, for messages; empty if there is none.
-    fn given(&self, flag: &str) -> String {
-        self.0.get(flag).cloned().unwrap_or_default()
-    }
-
-    fn optional<T>(
-        &self,
-        flag: &str,
-        needed: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<Option<T>, String> {
-        let Some(given) = self.0.get(flag) else { return Ok(None) };
-        match parse(given) {
-            Some(value) => Ok(Some(value)),
-            None => Err(format!("{flag}: {needed} is needed, {given:?} was given")),
-        }
-    }
-
-    fn required<T>(
-        &self,
-        flag: &str,
-        needed: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<T, String> {
-        self.optional(flag, needed, parse)?
-            .ok_or_else(|| format!("{flag}: {needed} is needed, nothing was given"))
-    }
-
-    fn choice<T: Copy>(&self, flag: &str, choices: &[(&str, T)]) -> Result<Option<T>, String> {
-        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        self.optional(flag, &format!("one of {}", names.join(", ")), |given| {
-            choices.iter().find(|(name, _)| *name == given).map(|(_, value)| *value)
-        })
     }
 }

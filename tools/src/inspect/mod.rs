@@ -24,7 +24,8 @@
 //! | `u8` | `i % 251` | as for `i8` |
 //!
 //! `f16` and `bf16` need the feature `half`. The shape tells the rank: 3 sizes for 1-D maps, 4 for
-//! 2-D, 5 for 3-D. A view of any layout is given by `--strides`. `--preset` starts from another
+//! 2-D, 5 for 3-D. `--show` adds the mask of one plane as text, `--csv` prints a line of names and one of
+//! values instead. A view of any layout is given by `--strides`. `--preset` starts from another
 //! implementation's options, and the flags beside it replace them one by one.
 
 use std::fmt::Display;
@@ -34,9 +35,11 @@ use sha2::{Digest, Sha256};
 
 use arguments::{Dtype, Request, refused};
 
-pub use arguments::usage;
+pub use flags::{usage, version};
 
 mod arguments;
+mod flags;
+mod plane;
 
 /// Returns the lines for these arguments, or what is wrong with an argument, by its flag.
 pub fn run(args: Vec<String>) -> Result<String, String> {
@@ -45,6 +48,8 @@ pub fn run(args: Vec<String>) -> Result<String, String> {
 
 fn report(request: &Request) -> Result<String, String> {
     let plan = &request.plan;
+    // Before long work: a path that does not work.
+    let picture = request.output.png.as_deref().map(plane::create).transpose()?;
     // First, as it may need by far the most memory, and gives it back.
     let output = output_sha256(request)?;
     let mut words = Vec::new();
@@ -71,7 +76,19 @@ fn report(request: &Request) -> Result<String, String> {
     ];
     lines.extend(output.map(|sha256| ("output_sha256", sha256)));
     lines.push(("backend", plan.backend().to_string()));
-    Ok(lines.iter().map(|(name, value)| format!("{name}: {value}\n")).collect())
+    if let Some(picture) = picture {
+        plane::write(picture, request, &mask)?;
+    }
+    if request.output.csv {
+        let (names, values): (Vec<&str>, Vec<&str>) =
+            lines.iter().map(|(name, value)| (*name, value.as_str())).unzip();
+        return Ok(format!("{}\n{}\n", names.join(","), values.join(",")));
+    }
+    let mut text: String = lines.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    if request.output.show {
+        text += &plane::text(request, &mask);
+    }
+    Ok(text)
 }
 
 /// The scale of the first group, or of the first position.

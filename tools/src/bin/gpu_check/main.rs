@@ -30,6 +30,7 @@ use std::time::Instant;
 
 use dropblock::cuda::{self, Device};
 use dropblock_cases::fixed::{self, COUNT};
+use indicatif::ProgressBar;
 
 const HASHES: &str = include_str!("../../../../tests/vectors/hashes.txt");
 
@@ -131,11 +132,13 @@ fn masks_and_passes(device: &Device, options: &Options) -> Result<usize, Box<dyn
     let mut differences = 0;
     let mut wrong_hashes = 0;
     let step = if options.quick { 10 } else { 1 };
+    let progress = ProgressBar::new(COUNT.div_ceil(step) as u64);
     let expected = HASHES.lines().filter(|line| !line.starts_with('#'));
     for (number, expected) in (0..COUNT).zip(expected).step_by(step) {
         let case = fixed::case(number)?;
         let (line, found) = compare::case(device, number, &case)?;
-        println!("mask: {line}");
+        progress.suspend(|| println!("mask: {line}"));
+        progress.inc(1);
         if line != expected {
             println!("hash_differs: {expected} is needed");
             wrong_hashes += 1;
@@ -145,6 +148,7 @@ fn masks_and_passes(device: &Device, options: &Options) -> Result<usize, Box<dyn
         }
         differences += found.len();
     }
+    progress.finish_and_clear();
     let count = COUNT.div_ceil(step);
     println!("configurations: {count}");
     println!("operations: {differences} different");

@@ -15,9 +15,9 @@ mod table;
 
 use std::error::Error;
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 
+use dropblock_tools::files::{self, settle};
 use record::Records;
 
 const BEGIN: &str = "<!-- performance: begin -->";
@@ -62,8 +62,7 @@ fn main() -> ExitCode {
 
 /// Returns whether the files are as they should be.
 fn run() -> Result<bool, Box<dyn Error>> {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or("tools".into());
-    let root = Path::new(&package).parent().unwrap_or(Path::new("."));
+    let root = files::root();
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let all = arguments.len();
     arguments.retain(|argument| argument != "--check");
@@ -88,18 +87,4 @@ fn between_markers(text: &str, section: &str) -> Result<String, Box<dyn Error>> 
     let (head, rest) = text.split_once(BEGIN).ok_or("benches/README.md lacks the first marker")?;
     let (_, tail) = rest.split_once(END).ok_or("benches/README.md lacks the second marker")?;
     Ok(format!("{head}{BEGIN}\n{section}{END}{tail}"))
-}
-
-/// Writes the file, or only compares.
-fn settle(path: &Path, text: &str, check: bool) -> Result<bool, Box<dyn Error>> {
-    if fs::read_to_string(path).is_ok_and(|old| old == text) {
-        return Ok(true);
-    }
-    if check {
-        eprintln!("report: {} differs from the records", path.display());
-        return Ok(false);
-    }
-    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-    eprintln!("wrote {}", path.display());
-    Ok(true)
 }
