@@ -4,8 +4,6 @@
 //! every version of it. What changes from step to step comes by address too, because reading it here
 //! costs less than reading it in Python. Python keeps everything alive during a call.
 
-#[cfg(all(feature = "cuda", target_os = "linux"))]
-mod cuda;
 mod options;
 mod plans;
 mod tensor;

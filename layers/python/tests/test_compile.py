@@ -107,13 +107,12 @@ def arguments(x: torch.Tensor) -> tuple[object, ...]:
 
 
 def test_torch_checks_the_operations() -> None:
-    ops, x = torch.ops.dropblock, torch.randn(2, 3, 8, 8)
-    for x in [x, x.to(memory_format=torch.channels_last), x[:, :, ::2], x.bfloat16()]:
+    ops, whole = torch.ops.dropblock, torch.randn(2, 3, 8, 8)
+    last = whole.to(memory_format=torch.channels_last)
+    for x in [whole, last, whole[:, :, ::2], whole.bfloat16()]:
         torch.library.opcheck(ops.forward.default, arguments(x.clone().requires_grad_()))
         torch.library.opcheck(ops.forward_.default, arguments(x.clone()))
         drawn = ops.forward(*arguments(x))[1]
-        torch.library.opcheck(
-            ops.backward.default, (x.clone().requires_grad_(), drawn, "block=3")
-        )
-    _, prob, key, *_ = arguments(x)
+        torch.library.opcheck(ops.backward.default, (x.clone().requires_grad_(), drawn, "block=3"))
+    _, prob, key, *_ = arguments(whole)
     torch.library.opcheck(ops.count.default, ([2, 3, 8, 8], prob, key, 0, "block=3"))

@@ -18,9 +18,7 @@ from dropblock_torch import (
 )
 
 
-@pytest.mark.parametrize(
-    "name", ["convert", "functional", "modules", "options", "schedule"]
-)
+@pytest.mark.parametrize("name", ["convert", "functional", "modules", "options", "schedule"])
 def test_the_examples_in_the_docs(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"dropblock_torch.{name}"))
     assert result.attempted > 0 and result.failed == 0
@@ -90,5 +88,5 @@ def test_a_scheduler_sets_and_resumes() -> None:
     assert model[0].p == 0.3
     with pytest.raises(ValueError, match="course must be one of"):
         DropBlockScheduler(model, 0.2, 4, course="square")
-    with pytest.raises(ValueError, match="between 0 and 1, but got 1.5"):
+    with pytest.raises(ValueError, match=r"between 0 and 1, but got 1\.5"):
         DropBlockScheduler(model, 0.2, 4, start=1.5)

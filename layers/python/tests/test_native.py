@@ -36,7 +36,9 @@ native = _load()
 def _pack(values: list[float], dtype: str) -> bytes:
     if dtype == "bfloat16":
         return b"".join(struct.pack("<f", value)[2:] for value in values)
-    return struct.pack(f"<{len(values)}{ {'float32': 'f', 'float64': 'd', 'float16': 'e'}[dtype]}", *values)
+    return struct.pack(
+        f"<{len(values)}{ {'float32': 'f', 'float64': 'd', 'float16': 'e'}[dtype] }", *values
+    )
 
 
 class Memory:

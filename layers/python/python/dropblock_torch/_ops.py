@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from . import _native
 
@@ -21,7 +22,8 @@ _DTYPES = {
     torch.bfloat16: "bfloat16",
 }
 
-_LIBRARY = torch.library.Library("dropblock", "DEF")
+# Its methods have no types.
+_LIBRARY: Any = torch.library.Library("dropblock", "DEF")  # type: ignore[no-untyped-call]
 _LIBRARY.define("new_key() -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
 _LIBRARY.define(
     "count(SymInt[] sizes, Tensor prob, Tensor key, SymInt first_sample, str options) -> Tensor"
@@ -165,11 +167,28 @@ def _backward_fake(dy: Tensor, drawn: Tensor, options: str) -> Tensor:
     return torch.empty_like(dy)
 
 
+def _is_plain(x: Tensor) -> bool:
+    """Whether the dispatcher has nothing to do for ``x`` but to call the kernel of the CPU."""
+    return (
+        x.is_cpu
+        and type(x) in (Tensor, torch.nn.Parameter)
+        and torch._C._len_torch_dispatch_stack() == 0
+        and not torch._C._are_functorch_transforms_active()
+    )
+
+
+def _below_autograd(operation: Any, kernel: Any, x: Tensor, *arguments: Any) -> Any:
+    # The way through the dispatcher is most of the time that a small tensor takes.
+    if _is_plain(x):
+        return kernel(x, *arguments)
+    with torch._C._AutoDispatchBelowAutograd():
+        return operation(x, *arguments)
+
+
 class _Forward(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *arguments: Any) -> Any:
-        with torch._C._AutoDispatchBelowAutograd():
-            output = _OPS.forward.default(x, *arguments)
+        output = _below_autograd(_OPS.forward.default, _forward_cpu, x, *arguments)
         ctx.mark_non_differentiable(output[1])
         _keep(ctx, output[1], arguments[-1])
         return output
@@ -186,8 +205,7 @@ class _Forward(torch.autograd.Function):
 class _InPlace(_Forward):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *arguments: Any) -> Any:
-        with torch._C._AutoDispatchBelowAutograd():
-            drawn = _OPS.forward_.default(x, *arguments)
+        drawn = _below_autograd(_OPS.forward_.default, _forward_in_place_cpu, x, *arguments)
         ctx.mark_dirty(x)
         ctx.mark_non_differentiable(drawn)
         _keep(ctx, drawn, arguments[-1])
@@ -198,8 +216,7 @@ class _Backward(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dy: Tensor, drawn: Tensor, options: str) -> Any:
         _keep(ctx, drawn, options)
-        with torch._C._AutoDispatchBelowAutograd():
-            return _OPS.backward.default(dy, drawn, options)
+        return _below_autograd(_OPS.backward.default, _backward_cpu, dy, drawn, options)
 
     @staticmethod
     def backward(ctx: Any, ddx: Tensor | None) -> tuple[Tensor | None, None, None]:
@@ -221,6 +238,8 @@ def _adjoint(ctx: Any, dy: Tensor | None) -> Tensor | None:
     if dy is None:
         return None
     (drawn,) = ctx.saved_tensors
+    if not torch.is_grad_enabled() and forward_ad._current_level < 0 and _is_plain(dy):
+        return _backward_cpu(dy, drawn, ctx.options)
     return _apply(_Backward, dy, drawn, ctx.options)  # type: ignore[no-any-return]
 
 
@@ -231,8 +250,7 @@ def _adjoint(ctx: Any, dy: Tensor | None) -> Tensor | None:
 class _ForwardTransformed(_Forward):
     @staticmethod
     def forward(x: Tensor, *arguments: Any) -> Any:  # type: ignore[override]
-        with torch._C._AutoDispatchBelowAutograd():
-            return _OPS.forward.default(x, *arguments)
+        return _below_autograd(_OPS.forward.default, _forward_cpu, x, *arguments)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -247,8 +265,7 @@ class _ForwardTransformed(_Forward):
 class _BackwardTransformed(_Backward):
     @staticmethod
     def forward(dy: Tensor, drawn: Tensor, options: str) -> Any:  # type: ignore[override]
-        with torch._C._AutoDispatchBelowAutograd():
-            return _OPS.backward.default(dy, drawn, options)
+        return _below_autograd(_OPS.backward.default, _backward_cpu, dy, drawn, options)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -290,11 +307,12 @@ def _backward_autograd(*arguments: Any) -> Any:
 
 
 def _register() -> None:
-    for name, kernel, fake in [
+    kernels: list[tuple[str, Any, Any]] = [
         ("forward", _forward_cpu, _forward_fake),
         ("forward_", _forward_in_place_cpu, _forward_in_place_fake),
         ("backward", _backward_cpu, _backward_fake),
-    ]:
+    ]
+    for name, kernel, fake in kernels:
         _LIBRARY.impl(name, kernel, "CPU")
         torch.library.register_fake(f"dropblock::{name}", fake, lib=_LIBRARY)
     _LIBRARY.impl("forward", _forward_autograd, "Autograd")

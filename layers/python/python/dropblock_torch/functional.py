@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .options import Options
 
-__all__ = ["drop_block1d", "drop_block2d", "drop_block3d"]
+__all__ = ["drop_block1d", "drop_block2d", "drop_block3d", "drop_count"]
 
 
 def drop_block1d(
@@ -39,7 +39,18 @@ def drop_block1d(
         input: ``[samples, channels, length]``.
     """
     return _function(
-        1, input, p, block_size, inplace, training, compat, key, generator, first_sample, count, options
+        1,
+        input,
+        p,
+        block_size,
+        inplace,
+        training,
+        compat,
+        key,
+        generator,
+        first_sample,
+        count,
+        options,
     )
 
 
@@ -99,7 +110,18 @@ def drop_block2d(
         TypeError: For another type of elements.
     """
     return _function(
-        2, input, p, block_size, inplace, training, compat, key, generator, first_sample, count, options
+        2,
+        input,
+        p,
+        block_size,
+        inplace,
+        training,
+        compat,
+        key,
+        generator,
+        first_sample,
+        count,
+        options,
     )
 
 
@@ -124,7 +146,18 @@ def drop_block3d(
         input: ``[samples, channels, depth, height, width]``.
     """
     return _function(
-        3, input, p, block_size, inplace, training, compat, key, generator, first_sample, count, options
+        3,
+        input,
+        p,
+        block_size,
+        inplace,
+        training,
+        compat,
+        key,
+        generator,
+        first_sample,
+        count,
+        options,
     )
 
 
@@ -191,19 +224,17 @@ def _function(
 
 def check_rank(input: Tensor, axes: int) -> None:
     if input.dim() != axes + 2:
-        raise ValueError(
-            f"input should be {axes + 2} dimensional. Got {input.dim()} dimensions."
-        )
+        raise ValueError(f"input should be {axes + 2} dimensional. Got {input.dim()} dimensions.")
 
 
 def torchvision_block_size(input: Tensor, block_size: int | tuple[int, ...]) -> int:
     """The block that torchvision makes of it, with its errors."""
     if not isinstance(block_size, int):
         raise TypeError(f"with compat block_size must be an int, got {block_size}")
-    block_size = min(block_size, *input.shape[2:])
-    if block_size % 2 == 0:
-        raise ValueError(f"block size should be odd. Got {block_size} which is even.")
-    return block_size
+    clamped: int = min(block_size, *input.shape[2:])
+    if clamped % 2 == 0:
+        raise ValueError(f"block size should be odd. Got {clamped} which is even.")
+    return clamped
 
 
 def prob_tensor(p: float) -> Tensor:

@@ -108,7 +108,9 @@ class _DropBlock(nn.Module):
 
     def _shown(self) -> Iterator[tuple[str, Any]]:
         yield "compat", self.compat
-        yield from (token.split("=") for token in line(1, **self.options).split()[1:])
+        for token in line(1, **self.options).split()[1:]:
+            name, _, value = token.partition("=")
+            yield name, value
         if self.key is not None:
             yield from zip(("seed", "step", "layer"), self.key.tolist(), strict=True)
         yield "sync_count", self.sync_count

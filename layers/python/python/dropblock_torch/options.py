@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, cast
 
 from . import _native
 
@@ -81,8 +81,7 @@ def preset(name: Literal["tensorflow", "timm", "timm_legacy", "miguelvr", "drago
     Raises:
         ValueError: If there is no such preset.
     """
-    pairs = (token.split("=") for token in _native.preset(name).split())
-    return Options(**dict(pairs))  # type: ignore[typeddict-item]
+    return cast("Options", dict(token.split("=") for token in _native.preset(name).split()))
 
 
 def expected_dropped(
