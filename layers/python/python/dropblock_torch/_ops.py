@@ -24,13 +24,13 @@ _DTYPES = {
 
 # Its methods have no types.
 _LIBRARY: Any = torch.library.Library("dropblock", "DEF")  # type: ignore[no-untyped-call]
-_LIBRARY.define("new_key() -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
+# Its argument tells the calls in a graph apart: some versions take equal calls for one.
+_LIBRARY.define("new_key(Tensor x) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
 _LIBRARY.define(
     "count(SymInt[] sizes, Tensor prob, Tensor key, SymInt first_sample, str options) -> Tensor"
 )
 _ARGUMENTS = "Tensor prob, Tensor key, SymInt first_sample, Tensor? count, str options"
 _LIBRARY.define(f"forward(Tensor x, {_ARGUMENTS}) -> (Tensor, Tensor)")
-_LIBRARY.define(f"forward_(Tensor(a!) x, {_ARGUMENTS}) -> Tensor")
 _LIBRARY.define("backward(Tensor dy, Tensor drawn, str options) -> Tensor")
 _OPS = torch.ops.dropblock
 
@@ -66,17 +66,20 @@ def drop_block(
         if key is None:
             if generator is not None:
                 raise NotImplementedError("a compiled graph draws from torch's own generator only")
-            key = _OPS.new_key()
+            key = _OPS.new_key(x)
         y: Tensor = _OPS.forward(x, prob, key, first_sample, count, options)[0]
         return x.copy_(y) if inplace else y
     if key is None:
         key = _new_key(generator)
-    if inplace:
-        # Views and transforms of functions keep books of their own on changes.
-        if x._is_view() or torch._C._are_functorch_transforms_active():
-            return x.copy_(_apply(_Forward, x, prob, key, first_sample, count, options)[0])
-        return _InPlace.apply(x, prob, key, first_sample, count, options)[0]  # type: ignore[no-any-return]
-    return _apply(_Forward, x, prob, key, first_sample, count, options)[0]  # type: ignore[no-any-return]
+    arguments = prob, key, first_sample, count, options
+    if not _is_plain(x):
+        y = _Forward.apply(x, *arguments)[0]
+        return x.copy_(y) if inplace else y
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _Plain.apply(x, inplace, *arguments)  # type: ignore[no-any-return]
+    y = x if inplace else torch.empty_like(x)
+    _run(x, y, *arguments)
+    return y
 
 
 def _new_key(generator: torch.Generator | None = None) -> Tensor:
@@ -123,10 +126,6 @@ def _forward_cpu(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
     return y, _run(x, y, *arguments)
 
 
-def _forward_in_place_cpu(x: Tensor, *arguments: Any) -> Tensor:
-    return _run(x, x, *arguments)
-
-
 def _backward_cpu(dy: Tensor, drawn: Tensor, options: str) -> Tensor:
     dx = torch.empty_like(dy)
     _native.backward(
@@ -154,12 +153,8 @@ def _refuse(x: Tensor, options: str) -> None:
 
 
 def _forward_fake(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x), _forward_in_place_fake(x, *arguments)
-
-
-def _forward_in_place_fake(x: Tensor, *arguments: Any) -> Tensor:
     _refuse(x, arguments[-1])
-    return torch.empty(7, dtype=torch.int64, device="cpu")
+    return torch.empty_like(x), torch.empty(7, dtype=torch.int64, device="cpu")
 
 
 def _backward_fake(dy: Tensor, drawn: Tensor, options: str) -> Tensor:
@@ -167,31 +162,16 @@ def _backward_fake(dy: Tensor, drawn: Tensor, options: str) -> Tensor:
     return torch.empty_like(dy)
 
 
-def _is_plain(x: Tensor) -> bool:
-    """Whether the dispatcher has nothing to do for ``x`` but to call the kernel of the CPU."""
-    return (
-        x.is_cpu
-        and type(x) in (Tensor, torch.nn.Parameter)
-        and torch._C._len_torch_dispatch_stack() == 0
-        and not torch._C._are_functorch_transforms_active()
-    )
-
-
-def _below_autograd(operation: Any, kernel: Any, x: Tensor, *arguments: Any) -> Any:
-    # The way through the dispatcher is most of the time that a small tensor takes.
-    if _is_plain(x):
-        return kernel(x, *arguments)
-    with torch._C._AutoDispatchBelowAutograd():
-        return operation(x, *arguments)
-
-
 class _Forward(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *arguments: Any) -> Any:
-        output = _below_autograd(_OPS.forward.default, _forward_cpu, x, *arguments)
+    def forward(x: Tensor, *arguments: Any) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            return _OPS.forward.default(x, *arguments)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         ctx.mark_non_differentiable(output[1])
-        _keep(ctx, output[1], arguments[-1])
-        return output
+        _keep(ctx, output[1], inputs[-1])
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, _drawn: None) -> tuple[Tensor | None, ...]:
@@ -201,22 +181,20 @@ class _Forward(torch.autograd.Function):
     def jvp(ctx: Any, dx: Tensor | None, *_: Any) -> tuple[Tensor | None, None]:
         return _adjoint(ctx, dx), None
 
-
-class _InPlace(_Forward):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *arguments: Any) -> Any:
-        drawn = _below_autograd(_OPS.forward_.default, _forward_in_place_cpu, x, *arguments)
-        ctx.mark_dirty(x)
-        ctx.mark_non_differentiable(drawn)
-        _keep(ctx, drawn, arguments[-1])
-        return x, drawn
+    def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
+        return _each(_Forward, info, in_dims, arguments)
 
 
 class _Backward(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, dy: Tensor, drawn: Tensor, options: str) -> Any:
-        _keep(ctx, drawn, options)
-        return _below_autograd(_OPS.backward.default, _backward_cpu, dy, drawn, options)
+    def forward(dy: Tensor, drawn: Tensor, options: str) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            return _OPS.backward.default(dy, drawn, options)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _keep(ctx, inputs[1], inputs[2])
 
     @staticmethod
     def backward(ctx: Any, ddx: Tensor | None) -> tuple[Tensor | None, None, None]:
@@ -225,6 +203,10 @@ class _Backward(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, dx: Tensor | None, *_: Any) -> Tensor | None:
         return _adjoint(ctx, dx)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
+        return _each(_Backward, info, in_dims, arguments)
 
 
 def _keep(ctx: Any, drawn: Tensor, options: str) -> None:
@@ -238,51 +220,7 @@ def _adjoint(ctx: Any, dy: Tensor | None) -> Tensor | None:
     if dy is None:
         return None
     (drawn,) = ctx.saved_tensors
-    if not torch.is_grad_enabled() and forward_ad._current_level < 0 and _is_plain(dy):
-        return _backward_cpu(dy, drawn, ctx.options)
-    return _apply(_Backward, dy, drawn, ctx.options)  # type: ignore[no-any-return]
-
-
-# The same for transforms of functions, which need another form. It takes 0.1 ms a call, so it is not the
-# only one.
-
-
-class _ForwardTransformed(_Forward):
-    @staticmethod
-    def forward(x: Tensor, *arguments: Any) -> Any:  # type: ignore[override]
-        return _below_autograd(_OPS.forward.default, _forward_cpu, x, *arguments)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.mark_non_differentiable(output[1])
-        _keep(ctx, output[1], inputs[-1])
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
-        return _each(_ForwardTransformed, info, in_dims, arguments)
-
-
-class _BackwardTransformed(_Backward):
-    @staticmethod
-    def forward(dy: Tensor, drawn: Tensor, options: str) -> Any:  # type: ignore[override]
-        return _below_autograd(_OPS.backward.default, _backward_cpu, dy, drawn, options)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _keep(ctx, inputs[1], inputs[2])
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
-        return _each(_BackwardTransformed, info, in_dims, arguments)
-
-
-_TRANSFORMED = {_Forward: _ForwardTransformed, _Backward: _BackwardTransformed}
-
-
-def _apply(function: Any, *arguments: Any) -> Any:
-    if torch._C._are_functorch_transforms_active():
-        function = _TRANSFORMED[function]
-    return function.apply(*arguments)
+    return _Backward.apply(dy, drawn, ctx.options)  # type: ignore[no-any-return]
 
 
 def _each(function: Any, info: Any, in_dims: tuple[Any, ...], arguments: tuple[Any, ...]) -> Any:
@@ -298,31 +236,55 @@ def _each(function: Any, info: Any, in_dims: tuple[Any, ...], arguments: tuple[A
     return tuple(torch.stack(parts) for parts in zip(*entries, strict=True)), (0, 0)
 
 
-def _forward_autograd(*arguments: Any) -> Any:
-    return _apply(_Forward, *arguments)
+class _Plain(torch.autograd.Function):
+    """The same for tensors that :func:`_is_plain` knows. The general form and the dispatcher take 0.1 ms
+    a call."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, inplace: bool, *arguments: Any) -> Tensor:
+        y = x if inplace else torch.empty_like(x)
+        ctx.save_for_backward(_run(x, y, *arguments))
+        ctx.options = arguments[-1]
+        if inplace:
+            ctx.mark_dirty(x)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled() or not _is_plain(dy):
+            dx = _adjoint(ctx, dy)
+        else:
+            (drawn,) = ctx.saved_tensors
+            dx = _backward_cpu(dy, drawn, ctx.options)
+        return dx, None, None, None, None, None, None
 
 
-def _backward_autograd(*arguments: Any) -> Any:
-    return _apply(_Backward, *arguments)
+def _is_plain(x: Tensor) -> bool:
+    """Whether only reverse mode has to do with ``x``, and the dispatcher would call the CPU's kernel."""
+    return (
+        x.is_cpu
+        and type(x) in (Tensor, torch.nn.Parameter)
+        and torch._C._len_torch_dispatch_stack() == 0
+        and not torch._C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0
+    )
 
 
 def _register() -> None:
-    kernels: list[tuple[str, Any, Any]] = [
-        ("forward", _forward_cpu, _forward_fake),
-        ("forward_", _forward_in_place_cpu, _forward_in_place_fake),
-        ("backward", _backward_cpu, _backward_fake),
+    kernels: list[tuple[str, Any, Any, Any]] = [
+        ("forward", _forward_cpu, _forward_fake, _Forward),
+        ("backward", _backward_cpu, _backward_fake, _Backward),
     ]
-    for name, kernel, fake in kernels:
+    for name, kernel, fake, function in kernels:
         _LIBRARY.impl(name, kernel, "CPU")
+        _LIBRARY.impl(name, function.apply, "Autograd")
         torch.library.register_fake(f"dropblock::{name}", fake, lib=_LIBRARY)
-    _LIBRARY.impl("forward", _forward_autograd, "Autograd")
-    _LIBRARY.impl("backward", _backward_autograd, "Autograd")
     # Those without a tensor of their own device.
-    _LIBRARY.impl("new_key", _new_key, "CompositeExplicitAutograd")
+    _LIBRARY.impl("new_key", lambda _x: _new_key(), "CompositeExplicitAutograd")
     _LIBRARY.impl("count", _count, "CompositeExplicitAutograd")
     torch.library.register_fake(
         "dropblock::new_key",
-        lambda: torch.empty(3, dtype=torch.int64, device="cpu"),
+        lambda _x: torch.empty(3, dtype=torch.int64, device="cpu"),
         lib=_LIBRARY,
     )
     torch.library.register_fake(

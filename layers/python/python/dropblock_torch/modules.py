@@ -54,6 +54,9 @@ class _DropBlock(nn.Module):
         self.options = options
         if not compat or not isinstance(block_size, int):
             _native.check(line(block_size, **options), 0.0, self.axes)
+        # No buffer, as checkpoints without a seed are those of torchvision; always the same tensor, which
+        # a compiled graph reads.
+        self._prob = prob_tensor(0.0)
         self.p = p
         self.register_buffer("key", None if seed is None else key_tensor(seed, 0, layer))
 
@@ -66,8 +69,7 @@ class _DropBlock(nn.Module):
     def p(self, p: float) -> None:
         if not 0.0 <= p <= 1.0:
             raise ValueError(f"drop probability has to be between 0 and 1, but got {p}.")
-        # No buffer: checkpoints of modules without a seed are those of torchvision.
-        self._prob = prob_tensor(p)
+        self._prob.fill_(p)
 
     def forward(self, input: Tensor) -> Tensor:
         """Drops blocks in training, else returns ``input``."""
