@@ -3,14 +3,13 @@
     python benches/layer.py            the tables of the README
     python benches/layer.py --once     only that everything runs
 
-Medians of interleaved rounds, in which each function runs for about the same time. With one thread it is
-time of the processor, so that other programs on the machine count for little. The allocator keeps its
+The fastest of interleaved rounds, in which each function runs for about the same time, so that other
+programs on the machine count for little. The allocator keeps its
 pages, because otherwise returning large blocks to the system is most of what is measured: this program
 starts itself again with the variables of glibc that say so.
 """
 
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -49,24 +48,23 @@ def passes(f: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> Callab
     return run
 
 
-def medians(functions: dict[str, Callable[[], None]], part: float) -> dict[str, float]:
+def fastest(functions: dict[str, Callable[[], None]], part: float) -> dict[str, float]:
     """Milliseconds a call."""
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     calls = {}
     for name, run in functions.items():
         run()
-        start = clock()
+        start = time.perf_counter()
         run()
-        calls[name] = max(1, int(part / max(clock() - start, 1e-6)))
+        calls[name] = max(1, int(part / max(time.perf_counter() - start, 1e-6)))
     times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(1 if ONCE else 15):
+    for _ in range(1 if ONCE else 40):
         for name, run in functions.items():
-            start = clock()
+            start = time.perf_counter()
             for _ in range(1 if ONCE else calls[name]):
                 run()
-            elapsed = clock() - start
+            elapsed = time.perf_counter() - start
             times[name].append(elapsed / (1 if ONCE else calls[name]) * 1e3)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: min(values) for name, values in times.items()}
 
 
 def layers(block_size: int) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
@@ -83,7 +81,7 @@ def table(title: str, rows: list[tuple[str, torch.Tensor, int]]) -> None:
     print(f"| {title} | {' | '.join(names)} |\n{'| --- ' * (len(names) + 1)}|")
     for row, x, block_size in rows:
         x.requires_grad_()
-        found = medians({name: passes(f, x) for name, f in layers(block_size).items()}, 0.05)
+        found = fastest({name: passes(f, x) for name, f in layers(block_size).items()}, 0.03)
         ratio = found["torchvision"] / found["ours"]
         print(
             f"| {row} | {' | '.join(f'{ms:.3g}' for ms in found.values())} | {ratio:.0f} |",

@@ -3,11 +3,9 @@
 
 use std::fmt::Write as _;
 
-use dropblock::{
-    Alignment, BlockSize, DropBlock, Fill, Gamma, Region, Scale, Schedule, Sharing,
-};
-use pyo3::prelude::*;
+use dropblock::{Alignment, BlockSize, DropBlock, Fill, Gamma, Region, Scale, Schedule, Sharing};
 use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
 
 const REGIONS: &[(&str, Region)] = &[("valid", Region::Valid), ("full", Region::Full)];
 const ALIGNMENTS: &[(&str, Alignment)] =
