@@ -46,6 +46,17 @@ def test_a_key_names_a_mask() -> None:
         drop_block2d(X, 0.3, 3, key=(-1, 2, 3))
 
 
+@pytest.mark.parametrize(
+    "key",
+    [torch.ones(3, dtype=torch.int32), torch.ones(2, dtype=torch.int64), torch.arange(6)[::2]],
+)
+def test_a_key_of_another_form_is_refused(key: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"key must be a contiguous torch.int64 tensor of 3"):
+        drop_block2d(X, 0.3, 3, key=key)
+    with pytest.raises(ValueError, match="count must be a contiguous"):
+        drop_block2d(X, 0.3, 3, count=key.float())
+
+
 def test_parts_of_a_batch_have_the_masks_of_the_whole() -> None:
     x = torch.randn(6, 3, 16, 16)
     whole = drop_block2d(x, 0.3, 3, key=(1, 2, 3), scale="per_sample")

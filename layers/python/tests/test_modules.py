@@ -2,6 +2,8 @@
 
 import doctest
 import importlib
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +24,15 @@ from dropblock_torch import (
 def test_the_examples_in_the_docs(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"dropblock_torch.{name}"))
     assert result.attempted > 0 and result.failed == 0
+
+
+def test_the_program_in_the_readme() -> None:
+    text = Path(__file__).parents[1].joinpath("README.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(program, names)
+    assert names["model"][1].key.tolist() == [2024, 1, 0]
+    assert names["model"][1].p == 0.1 / 10_000
 
 
 def test_a_module_is_its_function() -> None:

@@ -84,6 +84,19 @@ def test_a_view_is_changed_in_place_and_nothing_else() -> None:
     assert torch.equal(base, expected)
 
 
+def test_other_kinds_of_tensors() -> None:
+    x = torch.randn(2, 3, 8, 8)
+    expected = drop_block2d(-x, 0.3, 3, key=KEY)
+    assert torch.equal(drop_block2d(torch._neg_view(x), 0.3, 3, key=KEY), expected)
+    parameter = torch.nn.Parameter(x)
+    y = drop_block2d(parameter, 0.3, 3, key=KEY)
+    assert torch.equal(y, -expected) and type(y) is torch.Tensor
+    with pytest.raises(NotImplementedError, match="SparseCPU"):
+        drop_block2d(x.to_sparse(), 0.3, 3)
+    with pytest.raises(ValueError, match="stride"):
+        drop_block2d(torch.ones(1).expand(2, 3, 8, 8), 0.3, 3, inplace=True)
+
+
 def test_repeated_inputs_and_gradients() -> None:
     row = torch.randn(1, 6, 1, 11)
     x = row.expand(4, 6, 9, 11)

@@ -94,6 +94,21 @@ def _dtype(x: Tensor) -> str:
     return name
 
 
+def _address(name: str, words: Tensor, dtype: torch.dtype, count: int) -> int:
+    """The address of a few numbers that native code reads."""
+    if (
+        words.dtype != dtype
+        or words.numel() != count
+        or not words.is_cpu
+        or not words.is_contiguous()
+    ):
+        raise ValueError(
+            f"{name} must be a contiguous {dtype} tensor of {count} on the CPU, got {words.dtype},"
+            f" {tuple(words.shape)} on {words.device}"
+        )
+    return words.data_ptr()
+
+
 def _run(
     x: Tensor,
     y: Tensor,
@@ -111,10 +126,10 @@ def _run(
         _dtype(x),
         x.shape,
         options,
-        prob.data_ptr(),
-        key.data_ptr(),
+        _address("prob", prob, torch.float64, 1),
+        _address("key", key, torch.int64, 3),
         first_sample,
-        0 if count is None else count.data_ptr(),
+        0 if count is None else _address("count", count, torch.int64, 2),
         drawn.data_ptr(),
         torch.get_num_threads(),
     )
@@ -134,15 +149,21 @@ def _backward_cpu(dy: Tensor, drawn: Tensor, options: str) -> Tensor:
         _dtype(dy),
         dy.shape,
         options,
-        drawn.data_ptr(),
+        _address("drawn", drawn, torch.int64, 7),
         torch.get_num_threads(),
     )
     return dx
 
 
 def _count(sizes: list[int], prob: Tensor, key: Tensor, first_sample: int, options: str) -> Tensor:
-    threads = torch.get_num_threads()
-    count = _native.count(sizes, options, prob.data_ptr(), key.data_ptr(), first_sample, threads)
+    count = _native.count(
+        sizes,
+        options,
+        _address("prob", prob, torch.float64, 1),
+        _address("key", key, torch.int64, 3),
+        first_sample,
+        torch.get_num_threads(),
+    )
     return torch.tensor(count, dtype=torch.int64, device="cpu")
 
 
@@ -264,6 +285,8 @@ def _is_plain(x: Tensor) -> bool:
     return (
         x.is_cpu
         and type(x) in (Tensor, torch.nn.Parameter)
+        and x.layout == torch.strided
+        and not x.is_neg()
         and torch._C._len_torch_dispatch_stack() == 0
         and not torch._C._are_functorch_transforms_active()
         and forward_ad._current_level < 0

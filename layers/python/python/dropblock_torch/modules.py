@@ -113,7 +113,7 @@ class _DropBlock(nn.Module):
         for token in line(1, **self.options).split()[1:]:
             name, _, value = token.partition("=")
             yield name, value
-        if self.key is not None:
+        if self.key is not None and not self.key.is_meta:
             yield from zip(("seed", "step", "layer"), self.key.tolist(), strict=True)
         yield "sync_count", self.sync_count
 
