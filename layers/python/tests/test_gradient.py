@@ -51,6 +51,12 @@ def test_in_place_is_refused_where_autograd_refuses_it() -> None:
     x = torch.randn(2, 3, 8, 8, requires_grad=True)
     with pytest.raises(RuntimeError, match="leaf Variable"):
         drop_block2d(x, 0.3, 3, inplace=True)
+    # The gradient of the weight needs the input of the convolution.
+    weight, y = torch.randn(4, 3, 3, 3, requires_grad=True), torch.randn(2, 3, 8, 8)
+    z = torch.conv2d(y, weight)
+    drop_block2d(y, 0.3, 3, inplace=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.sum().backward()
     # The gradient of ReLU needs its output, as in torchvision's layer.
     y = drop_block2d(torch.relu(x), 0.3, 3, inplace=True)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
@@ -63,6 +69,7 @@ def test_no_gradient_where_none_is_wanted() -> None:
         assert not drop_block2d(x, 0.3, 3).requires_grad
     with torch.inference_mode():
         assert drop_block2d(torch.ones(2, 3, 8, 8), 0.3, 3).is_inference()
+        assert (drop_block2d(torch.ones(2, 3, 8, 8), 1.0, 8, inplace=True) == 0).all()
     assert not drop_block2d(x.detach(), 0.3, 3).requires_grad
 
 

@@ -77,9 +77,13 @@ def drop_block(
         return x.copy_(y) if inplace else y
     if torch.is_grad_enabled() and x.requires_grad:
         return _Plain.apply(x, inplace, *arguments)  # type: ignore[no-any-return]
-    y = x if inplace else torch.empty_like(x)
-    _run(x, y, *arguments)
-    return y
+    if not inplace:
+        return _forward_cpu(x, *arguments)[0]
+    _run(x, x, *arguments)
+    if not x.is_inference():
+        # So that autograd refuses what another operation kept of it.
+        torch.autograd.graph.increment_version(x)
+    return x
 
 
 def _new_key(generator: torch.Generator | None = None) -> Tensor:
