@@ -36,6 +36,7 @@ SHAPES = [
 ]
 SMALL = ((1, 8, 7, 7), 3)
 ONCE = "--once" in sys.argv
+SECONDS = 0.01 if ONCE else 8
 
 
 def passes(f: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> Callable[[], None]:
@@ -48,23 +49,23 @@ def passes(f: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> Callab
     return run
 
 
-def fastest(functions: dict[str, Callable[[], None]], part: float) -> dict[str, float]:
+def fastest(functions: dict[str, Callable[[], None]]) -> dict[str, float]:
     """Milliseconds a call."""
-    calls = {}
+    calls, best = {}, {}
     for name, run in functions.items():
         run()
         start = time.perf_counter()
         run()
-        calls[name] = max(1, int(part / max(time.perf_counter() - start, 1e-6)))
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(1 if ONCE else 40):
+        calls[name] = 1 if ONCE else 1 + int(1e-3 / (time.perf_counter() - start))
+        best[name] = float("inf")
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < SECONDS:
         for name, run in functions.items():
             start = time.perf_counter()
-            for _ in range(1 if ONCE else calls[name]):
+            for _ in range(calls[name]):
                 run()
-            elapsed = time.perf_counter() - start
-            times[name].append(elapsed / (1 if ONCE else calls[name]) * 1e3)
-    return {name: min(values) for name, values in times.items()}
+            best[name] = min(best[name], (time.perf_counter() - start) / calls[name] * 1e3)
+    return best
 
 
 def layers(block_size: int) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
@@ -81,7 +82,7 @@ def table(title: str, rows: list[tuple[str, torch.Tensor, int]]) -> None:
     print(f"| {title} | {' | '.join(names)} |\n{'| --- ' * (len(names) + 1)}|")
     for row, x, block_size in rows:
         x.requires_grad_()
-        found = fastest({name: passes(f, x) for name, f in layers(block_size).items()}, 0.03)
+        found = fastest({name: passes(f, x) for name, f in layers(block_size).items()})
         ratio = found["torchvision"] / found["ours"]
         print(
             f"| {row} | {' | '.join(f'{ms:.3g}' for ms in found.values())} | {ratio:.0f} |",
