@@ -3,10 +3,10 @@
     python benches/layer.py            the tables of the README
     python benches/layer.py --once     only that everything runs
 
-The fastest of interleaved rounds, in which each function runs for about the same time, so that other
-programs on the machine count for little. The allocator keeps its
-pages, because otherwise returning large blocks to the system is most of what is measured: this program
-starts itself again with the variables of glibc that say so.
+The fastest of interleaved rounds, in each of which a function runs a millisecond or more, so that other
+programs on the machine count for little. The allocator keeps its pages, because otherwise returning large
+blocks to the system is most of what is measured: this program starts itself again with the variables of
+glibc that say so.
 """
 
 import os
