@@ -86,7 +86,7 @@ mod tests {
     fn check<T: Element + PartialEq + core::fmt::Debug>(numbers: &[T], f: fn(T) -> T) {
         let words: Vec<u64> = (1..8_u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
         // Miri takes minutes for all lengths.
-        let step = if cfg!(miri) { 37 } else { 1 };
+        let step = if cfg!(miri) { 67 } else { 1 };
         for level in Backend::available().map(|backend| Level::of(Some(backend))) {
             for (len, bit) in (0..300).step_by(step).map(|i| (i, i * 7 % 131)) {
                 let x = &numbers[..len];
