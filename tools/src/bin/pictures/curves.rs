@@ -6,6 +6,8 @@ use std::fs;
 
 use dropblock::{DropBlock, Gamma, Schedule, Shape};
 use dropblock_tools::files;
+use plotters::coord::ranged1d::ValueFormatter;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
@@ -27,6 +29,23 @@ const PRESETS: [(&str, RGBColor, Options); 4] = [
     ("miguelvr", GREY, |p| DropBlock::miguelvr(7, p)),
 ];
 
+/// Draws axes, labels and horizontal lines.
+fn mesh<X: Ranged + ValueFormatter<X::ValueType>>(
+    chart: &mut ChartContext<'_, SVGBackend<'_>, Cartesian2d<X, RangedCoordf64>>,
+) -> Result<(), Box<dyn Error>> {
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .x_labels(6)
+        .y_labels(6)
+        .light_line_style(WHITE)
+        .bold_line_style(RGBColor(229, 231, 235))
+        .axis_style(FAINT)
+        .label_style(font(12).color(&FAINT))
+        .draw()?;
+    Ok(())
+}
+
 /// What presets drop of maps of four sizes.
 pub(crate) fn dropped() -> Result<Picture, Box<dyn Error>> {
     Picture::new((760, 660), |area| {
@@ -46,16 +65,7 @@ pub(crate) fn dropped() -> Result<Picture, Box<dyn Error>> {
                 .x_label_area_size(24)
                 .y_label_area_size(36)
                 .build_cartesian_2d(0.0..0.5, 0.0..1.0)?;
-            chart
-                .configure_mesh()
-                .disable_x_mesh()
-                .x_labels(6)
-                .y_labels(6)
-                .light_line_style(WHITE)
-                .bold_line_style(RGBColor(229, 231, 235))
-                .axis_style(FAINT)
-                .label_style(font(12).color(&FAINT))
-                .draw()?;
+            mesh(&mut chart)?;
             for (_, color, options) in PRESETS {
                 let points: Result<Vec<_>, dropblock::Error> = (0..=50)
                     .map(|i| {
@@ -94,16 +104,7 @@ pub(crate) fn schedules() -> Result<Picture, Box<dyn Error>> {
             .x_label_area_size(24)
             .y_label_area_size(44)
             .build_cartesian_2d(0..1000, 0.0..0.105)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .x_labels(6)
-            .y_labels(6)
-            .light_line_style(WHITE)
-            .bold_line_style(RGBColor(229, 231, 235))
-            .axis_style(FAINT)
-            .label_style(font(12).color(&FAINT))
-            .draw()?;
+        mesh(&mut chart)?;
         for (_, color, schedule) in schedules {
             let points = (0..=1000_u16)
                 .step_by(4)
