@@ -7,7 +7,8 @@ use dropblock::{
 };
 
 use crate::cuda::device;
-use crate::gpu::{Launch, child, is_interpreter};
+use crate::gpu::{child, is_interpreter};
+use crate::gpu_check::Launch;
 
 fn input(plan: &Plan) -> Vec<f32> {
     (0..plan.elements()).map(|i| i as f32 * 0.37 - 99.0).collect()

@@ -6,7 +6,7 @@ use dropblock::{
 };
 
 use crate::case::Case;
-use crate::gpu::{Launch, Type, check};
+use crate::gpu_check::{Launch, Type, check};
 
 const ALL: [Type; 4] = [Type::F32, Type::F64, Type::F16, Type::Bf16];
 

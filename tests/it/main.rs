@@ -10,6 +10,8 @@ mod dilation;
 #[cfg(feature = "cuda")]
 mod gpu;
 #[cfg(feature = "cuda")]
+mod gpu_check;
+#[cfg(feature = "cuda")]
 mod gpu_layer;
 #[cfg(feature = "cuda")]
 mod gpu_paths;

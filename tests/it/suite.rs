@@ -418,7 +418,7 @@ suite! {
 mod cuda {
     use proptest::prelude::*;
 
-    use crate::gpu::{check, launches, small_cases, types};
+    use crate::gpu_check::{check, launches, small_cases, types};
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(crate::suite::cases()))]
