@@ -13,10 +13,16 @@ use burn::tensor::{Device, Element, Tensor, TensorData};
 
 use common::{SameBits, assert_same, every_option, numbers, shape};
 
-/// A device for each way: fused, and a backend that has no fused operation.
-fn devices() -> [Device; 2] {
+/// A device for each way: fused, and a backend that has no fused operation. And burn's default, which is
+/// another one if a feature of burn adds it, as `--features burn/wgpu` does.
+fn devices() -> Vec<Device> {
     #[allow(deprecated, reason = "the other backend that runs everywhere")]
-    [Device::flex(), Device::ndarray()]
+    let mut devices = vec![Device::flex(), Device::ndarray()];
+    let default = Device::default();
+    if !devices.contains(&default) {
+        devices.push(default);
+    }
+    devices
 }
 
 /// Those that have this type: burn's ndarray has no halves.

@@ -3,6 +3,8 @@
 //! ```text
 //! cargo run --release -p dropblock-burn-programs --bin digits
 //! ```
+//!
+//! It trains on burn's default device: with `--features burn/wgpu` a graphics device.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -149,7 +151,7 @@ fn main() {
     let bytes = std::fs::read(path).expect("the digits");
     let (training, rest) = bytes.as_chunks().0.split_at(TRAINING);
 
-    let device = Device::flex().autodiff();
+    let device = Device::default().autodiff();
     device.seed(1);
     let model = ModelConfig::new().init(&device);
     let directory = std::env::temp_dir().join("dropblock-burn-digits");
@@ -160,7 +162,7 @@ fn main() {
         .launch(Learner::new(model, AdamConfig::new().init(), 1e-3));
 
     let model = result.model;
-    let all = Digits.batch(rest.to_vec(), &Device::flex());
+    let all = Digits.batch(rest.to_vec(), &Device::default());
     let right = model.forward(all.digits).argmax(1).flatten::<1>(0, 1).equal(all.labels);
     let right = right.int().sum().into_scalar::<i64>() as usize;
     println!("{right} of {} digits right, {} steps", rest.len(), model.drop1.step.get());
