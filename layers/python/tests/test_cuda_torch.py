@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from device import DeviceMemory, Driver, driver
-from dropblock_torch import DropBlock2d, _ops, advance, drop_block2d, set_seed
+from dropblock_torch import DropBlock2d, _ops, advance, check, drop_block2d, set_seed
 from dropblock_torch._ops import drop_block
 
 if not _ops._CUDA:
@@ -127,7 +127,7 @@ def passes(f, x: torch.Tensor, dy: torch.Tensor, upload=lambda x: x):
     return y.detach(), dx
 
 
-def check(f, x: torch.Tensor) -> None:
+def compare(f, x: torch.Tensor) -> None:
     dy = torch.randn_like(x)
     expected = passes(f, x, dy)
     found = passes(f, x, dy, CudaTensor.upload)
@@ -148,14 +148,14 @@ def test_torch_knows_kernels_for_cuda() -> None:
 def test_the_function_gives_the_bits_of_the_cpu(dtype: torch.dtype, way: str) -> None:
     x = torch.randn(3, 8, 9, 10).to(dtype)
     for options in OPTIONS:
-        check(lambda x, o=options: drop_block2d(x, 0.3, 3, key=KEY, **o), x)
+        compare(lambda x, o=options: drop_block2d(x, 0.3, 3, key=KEY, **o), x)
         last = x.to(memory_format=torch.channels_last)
-        check(lambda x, o=options: drop_block2d(x, 0.3, 3, key=KEY, first_sample=5, **o), last)
+        compare(lambda x, o=options: drop_block2d(x, 0.3, 3, key=KEY, first_sample=5, **o), last)
 
 
 def test_repeated_elements_and_gaps(way: str) -> None:
     for x in [torch.randn(3, 1, 9, 10).expand(3, 4, 9, 10), torch.randn(3, 4, 9, 20)[..., ::2]]:
-        check(lambda x: drop_block2d(x, 0.3, 3, key=KEY), x)
+        compare(lambda x: drop_block2d(x, 0.3, 3, key=KEY), x)
 
 
 def test_in_place() -> None:
@@ -170,12 +170,12 @@ def test_keys_of_the_generator(way: str) -> None:
         torch.manual_seed(3)
         return drop_block2d(x, 0.3, 3)
 
-    check(f, torch.randn(3, 4, 9, 10))
+    compare(f, torch.randn(3, 4, 9, 10))
 
 
 def test_the_count_of_a_whole_batch(way: str) -> None:
     count = torch.tensor([500, 3000])
-    check(lambda x: drop_block2d(x, 0.3, 3, key=KEY, count=count), torch.randn(3, 4, 9, 10))
+    compare(lambda x: drop_block2d(x, 0.3, 3, key=KEY, count=count), torch.randn(3, 4, 9, 10))
 
 
 def test_a_module_reads_its_step_on_the_device(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,6 +246,12 @@ def test_a_graph_needs_a_seed(cuda: SimpleNamespace) -> None:
     cuda.capturing = True
     with pytest.raises(RuntimeError, match="give the layer a seed"):
         drop_block2d(CudaTensor.upload(torch.randn(2, 3, 8, 8)), 0.3, 3)
+
+
+def test_the_check_of_an_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "DIMS", [(2, 3, 6, 5)])
+    results = [*check._against_cpu(CudaTensor.upload), *check._keys_on_device(CudaTensor.upload)]
+    assert len(results) == 485 and all(same for same, _ in results)
 
 
 def test_a_step_elsewhere_is_refused() -> None:
