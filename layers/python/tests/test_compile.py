@@ -125,6 +125,32 @@ def test_scripting_says_what_to_use() -> None:
         torch.jit.script(model())
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("seed", [None, 2024])
+def test_a_trace_has_the_operation(seed: int | None, tmp_path) -> None:
+    """Keys, steps and gradients are those of the layer. A saved trace keeps its probability."""
+    net = nn.Sequential(DropBlock2d(0.3, 3, seed=seed))
+    x = torch.randn(2, 3, 16, 16)
+    traced = torch.jit.trace(net, (x,), check_trace=False)
+    traced.save(tmp_path / "model.pt")
+    for f in (traced, torch.jit.load(tmp_path / "model.pt")):
+        for step in range(2):
+            key = None if seed is None else (seed, step, 0)
+            for state in (3, 4):
+                inner = x.clone().requires_grad_()
+                torch.manual_seed(state)
+                y = f(inner)
+                (dx,) = torch.autograd.grad(y.sum(), inner)
+                torch.manual_seed(state)
+                assert torch.equal(y, drop_block2d(x, 0.3, 3, key=key))
+                torch.manual_seed(state)
+                assert torch.equal(dx, drop_block2d(torch.ones_like(x), 0.3, 3, key=key))
+            if seed is not None:
+                dict(f.named_buffers())["0.key"][1] += 1
+        if seed is not None:
+            net[0].key[1] = 0
+
+
 def arguments(x: torch.Tensor) -> tuple[object, ...]:
     prob = torch.tensor(0.3, dtype=torch.float64)
     return x, prob, torch.tensor([1, 2, 3]), torch.tensor([7]), 0, None, "block=3"

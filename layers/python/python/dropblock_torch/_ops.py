@@ -70,7 +70,8 @@ def drop_block(
     Returns:
         A tensor like ``x``, or ``x``.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        # A graph is made, which sees operations only.
         if key is None:
             if generator is not None:
                 raise NotImplementedError("a compiled graph draws from torch's own generator only")
