@@ -133,7 +133,8 @@ def test_a_trace_has_the_operation(seed: int | None, tmp_path) -> None:
     x = torch.randn(2, 3, 16, 16)
     traced = torch.jit.trace(net, (x,), check_trace=False)
     traced.save(tmp_path / "model.pt")
-    for f in (traced, torch.jit.load(tmp_path / "model.pt")):
+    loaded = torch.jit.load(tmp_path / "model.pt")
+    for f in (traced, loaded):
         for step in range(2):
             key = None if seed is None else (seed, step, 0)
             for state in (3, 4):
@@ -149,6 +150,8 @@ def test_a_trace_has_the_operation(seed: int | None, tmp_path) -> None:
                 dict(f.named_buffers())["0.key"][1] += 1
         if seed is not None:
             net[0].key[1] = 0
+    net[0].p = 0.0
+    assert torch.equal(traced(x), x) and not torch.equal(loaded(x), x)
 
 
 def arguments(x: torch.Tensor) -> tuple[object, ...]:
