@@ -11,23 +11,23 @@ use std::sync::{Mutex, PoisonError};
 use dropblock::cuda::{Device, Error, Layer, Slice, SliceMut, Stream};
 use dropblock::half::{bf16, f16};
 use dropblock::{Drawn, Element, Plan};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::options::value_error;
 use crate::tensor::{Address, Tensor, unknown_type};
 use crate::{plans, read_count, read_key};
 
-/// A layer for each of so many drop probabilities is kept, on each stream. More are those of a schedule:
-/// the layer that was used least recently takes the new plan, which does not wait.
-const PROBS: usize = 4;
+/// Layers for so many drop probabilities are kept, on each stream. More are those of a schedule: the layer
+/// that was used least recently takes the new plan, which does not wait.
+const PROBS: usize = 2;
 
-/// So many layers are kept.
-const KEPT: usize = 256;
+/// So many layers are kept, with 10 KB each of the host and the device beside their masks.
+const KEPT: usize = 1024;
 
-/// Layers take this fraction of a device's memory at most. A workspace is 1/32 of an `f32` tensor, so what
-/// a network uses in a step fits.
-const MEMORY: u64 = 32;
+/// Layers take this fraction of a device's memory at most. A mask is 1/32 of an `f32` tensor, so those of a
+/// network fit.
+const MEMORY: u64 = 16;
 
 /// Where a pass is enqueued.
 #[derive(Clone, Copy, FromPyObject)]
@@ -37,7 +37,8 @@ pub(crate) struct Queue {
     /// A `cudaStream_t`.
     #[pyo3(item(1))]
     stream: usize,
-    /// While a graph is captured: the address of as many words, all 0, as [`workspace`] says. Else 0.
+    /// While a graph is captured: the address of as many words, all 0, as [`cuda_workspace`]
+    /// says. Else 0.
     #[pyo3(item(2))]
     workspace: u64,
 }
@@ -297,6 +298,7 @@ fn stream(device: &Device, stream: usize) -> Stream {
 fn error(error: Error) -> PyErr {
     match error {
         Error::Plan(error) => value_error(error),
+        Error::OutOfMemory { .. } => PyMemoryError::new_err(error.to_string()),
         error => PyRuntimeError::new_err(error.to_string()),
     }
 }

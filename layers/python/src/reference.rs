@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use crate::tensor::{Address, Tensor, unknown_type};
 use crate::{plans, read_key};
 
-/// Forward pass from `x` to `y`, both contiguous and not the same, element by element as the specification says.
-/// Slow. Arguments as for the fast one.
+/// Forward pass from `x` to `y`, both contiguous and not the same, element by element as the specification
+/// says. Slow. Arguments as for the fast one.
 #[pyfunction]
 #[allow(clippy::too_many_arguments, reason = "those of the fast one")]
 #[allow(clippy::needless_pass_by_value, reason = "Python's arguments")]

@@ -21,6 +21,9 @@ class Driver:
         self("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
         self.context = context
         self.enter()
+        name = ctypes.create_string_buffer(64)
+        self("cuDeviceGetName", name, 64, device)
+        self.is_interpreter = name.value == b"PTX interpreter"
 
     def __call__(self, name: str, *arguments: object) -> None:
         code = getattr(self.library, name)(*arguments)

@@ -326,15 +326,24 @@ cuda.synchronize(stream)
 """
 
 
+def python(program: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess:
+    """A process with these variables that can import what is here."""
+    environment = {**os.environ, **variables}
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=check,
+    )
+
+
 def test_nothing_is_waited_for_nor_allocated(cuda: Driver) -> None:
     """What a training asks of the driver once its layers are there, with a probability that changes."""
-    environment = {**os.environ, "PTX_CALLS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    child = subprocess.run(
-        [sys.executable, "-c", CALLS], env=environment, capture_output=True, text=True, check=True
-    )
-    if "ptx-interpreter: call" not in child.stderr:
+    if not cuda.is_interpreter:
         pytest.skip("only the interpreter tells its calls")
+    child = python(CALLS, PTX_CALLS="1")
     rounds = child.stderr.split("end\n")[0].split("round ")[1:]
     prefix = "ptx-interpreter: call cu"
     calls = [
@@ -343,6 +352,38 @@ def test_nothing_is_waited_for_nor_allocated(cuda: Driver) -> None:
     assert "MemAlloc_v2" in " ".join(calls[1]), "a new layer takes memory"
     for found in calls[4:]:
         assert set(found) == {"CtxGetCurrent", "LaunchKernel"}, found
+
+
+FULL = """
+import ctypes
+from test_cuda import Call, DeviceMemory, driver
+cuda = driver()
+stream, call = cuda.stream(), Call("float32", (2, 3, 100, 90), "block=3")
+first = Call("float32", (2, 3, 10, 9), "block=3").on_cuda(cuda, (0, stream, 0))
+call_memory, held, size = DeviceMemory(cuda, call.x), [], 1 << 20
+while size >= 256:
+    block = ctypes.c_uint64()
+    if cuda.library.cuMemAlloc_v2(ctypes.byref(block), ctypes.c_size_t(size)) == 0:
+        held.append(block)
+    else:
+        size //= 2
+try:
+    call.forward(call_memory.address, call_memory.address, 0, (0, stream, 0))
+except MemoryError as error:
+    print(error)
+for block in held:
+    cuda("cuMemFree_v2", block)
+call.forward(call_memory.address, call_memory.address, 0, (0, stream, 0))
+print(call_memory.bytes(stream) == call.on_cpu(in_place=True)[0])
+"""
+
+
+def test_a_device_without_free_memory(cuda: Driver) -> None:
+    if not cuda.is_interpreter:
+        pytest.skip("it fills the memory of the device")
+    lines = python(FULL, PTX_MEMORY=str(1 << 24)).stdout.splitlines()
+    assert len(lines) == 2 and lines[1] == "True"
+    assert lines[0].startswith("CUDA device has not enough free memory, ")
 
 
 def test_without_a_driver(tmp_path: Path) -> None:
@@ -354,11 +395,7 @@ def test_without_a_driver(tmp_path: Path) -> None:
         "Call('float32', (2, 3, 6, 5), 'block=3').on_cpu()\n"
         "native.cuda_count()\n"
     )
-    environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    child = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
-    )
+    child = python(program, check=False, LD_LIBRARY_PATH=str(tmp_path))
     assert child.stderr.splitlines()[-1] == (
         "RuntimeError: there is no CUDA driver: libcuda.so.1 was not found"
     ), child.stderr

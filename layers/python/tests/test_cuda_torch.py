@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from device import DeviceMemory, Driver, driver
-from dropblock_torch import DropBlock2d, _ops, advance, check, drop_block2d, set_seed
+from dropblock_torch import DropBlock2d, _native, _ops, advance, check, drop_block2d, set_seed
 from dropblock_torch._ops import drop_block
 
 if not _ops._CUDA:
@@ -240,6 +240,21 @@ def test_a_graph_is_given_memory(cuda: SimpleNamespace, way: str, options: dict)
     found = passes(moved, x, dy, CudaTensor.upload)
     for a, b in zip(passes(layer, x, dy), found, strict=True):
         assert torch.equal(a, b.download())
+
+
+def test_memory_that_pytorch_holds_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back, forward = [], _native.cuda_forward
+
+    def full(*arguments: object) -> None:
+        if not given_back:
+            raise MemoryError
+        forward(*arguments)
+
+    monkeypatch.setattr(_native, "cuda_forward", full)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(True))
+    x = torch.randn(2, 3, 8, 8)
+    y = drop_block2d(CudaTensor.upload(x), 0.3, 3, key=KEY)
+    assert torch.equal(y.download(), drop_block2d(x, 0.3, 3, key=KEY)) and given_back == [True]
 
 
 def test_a_graph_needs_a_seed(cuda: SimpleNamespace) -> None:

@@ -155,6 +155,15 @@ def _queue(x: Tensor, options: str, prob: int) -> tuple[int, int, int, Tensor | 
     return device, stream, workspace.data_ptr(), workspace
 
 
+def _enqueue(run: Any, *arguments: Any) -> None:
+    """Runs a pass. Layers take memory of the driver's, which PyTorch may hold for later."""
+    try:
+        run(*arguments)
+    except MemoryError:
+        torch.cuda.empty_cache()
+        run(*arguments)
+
+
 def _run(
     x: Tensor,
     y: Tensor,
@@ -182,7 +191,7 @@ def _run(
         drawn.data_ptr(),
     )
     if x.is_cuda:
-        _native.cuda_forward(*arguments, _queue(x, options, prob_address))
+        _enqueue(_native.cuda_forward, *arguments, _queue(x, options, prob_address))
     else:
         _native.forward(*arguments, torch.get_num_threads())
     return drawn
@@ -207,7 +216,7 @@ def _backward(dy: Tensor, drawn: Tensor, step: Tensor | None, options: str) -> T
     if dy.is_cuda:
         # The probability is the last of seven words.
         queue = _queue(dy, options, address + 48)
-        _native.cuda_backward(*arguments, _step_address(step, dy), queue)
+        _enqueue(_native.cuda_backward, *arguments, _step_address(step, dy), queue)
     else:
         _native.backward(*arguments, torch.get_num_threads())
     return dx
