@@ -5,6 +5,7 @@ kernel for CUDA, its current stream, its allocator, and the capture of graphs.""
 
 import copy
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -213,8 +214,9 @@ def test_seed_and_layer_are_read_when_they_change() -> None:
     # Something that moves buffers in its own way.
     moved[0].key, moved[0]._host_key = CudaTensor.upload(torch.tensor([4, 5, 6])), None
     assert has((4, 5, 6))
+    # Its new key would be on the device, if that were PyTorch's.
     set_seed(moved, 2024, step=2)
-    moved._apply(lambda x: x if x.is_cuda else CudaTensor.upload(x))
+    moved[0].key = CudaTensor.upload(moved[0].key)
     assert has((2024, 2, 0))
     moved._apply(lambda x: x.download())
     assert moved[0]._host_key is None and torch.equal(
@@ -223,7 +225,9 @@ def test_seed_and_layer_are_read_when_they_change() -> None:
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-def test_a_graph_is_given_memory(cuda: SimpleNamespace, way: str, options: dict) -> None:
+def test_a_graph_is_given_memory(
+    cuda: SimpleNamespace, way: str, options: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A capture as far as native code sees it: memory that is given, and no layer that is new."""
     # Of a size that no other case has.
     x, dy = torch.randn(2, 3, 7, 11, 13 + len(way)).unbind()
@@ -237,7 +241,15 @@ def test_a_graph_is_given_memory(cuda: SimpleNamespace, way: str, options: dict)
     advance(moved)
     advance(layer)
     cuda.capturing = True
+    enqueue, queues = _ops._enqueue, []
+
+    def recorded(*arguments: Any) -> None:
+        queues.append(arguments[-1])
+        enqueue(*arguments)
+
+    monkeypatch.setattr(_ops, "_enqueue", recorded)
     found = passes(moved, x, dy, CudaTensor.upload)
+    assert [queue[2] == queue[3].data_ptr() != 0 for queue in queues] == [True, True]
     for a, b in zip(passes(layer, x, dy), found, strict=True):
         assert torch.equal(a, b.download())
 
