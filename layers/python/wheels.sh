@@ -13,7 +13,15 @@ case "$*" in
 native) exec maturin build --release --locked --out dist ;;
 *) echo "usage: ./wheels.sh [native]" >&2; exit 2 ;;
 esac
+# The bindings of CUDA's driver name a library to link with, and zig wants a shared one. It is empty, and
+# nothing in the wheel needs it: the driver is opened when a CUDA tensor comes.
+CUDA_LIBRARY_PATH=$(mktemp -d)
+export CUDA_LIBRARY_PATH
+trap 'rm -rf "$CUDA_LIBRARY_PATH"' EXIT
+mkdir -p "$CUDA_LIBRARY_PATH/lib64/stubs"
 for target in x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu; do
+    python3 -m ziglang cc -target "${target/-unknown/}" -shared -nostdlib -x c /dev/null \
+        -o "$CUDA_LIBRARY_PATH/lib64/libcuda.so"
     rustup target add "$target" >/dev/null 2>&1 || true
     maturin build --release --locked --zig --target "$target" --compatibility manylinux2014 --out dist
 done

@@ -49,7 +49,7 @@ impl<'a> Pass<'a> {
         if self.plan().drops_nothing() {
             clear(&work, counts)?;
         }
-        let wanted = self.layer.tensors.is_counted() || counts.is_some();
+        let wanted = self.is_counted() || counts.is_some();
         let counts = if wanted { Counts::Made(counts) } else { Counts::None };
         self.draw_and_apply(&work, key, pair, counts, change)
     }
@@ -62,7 +62,7 @@ impl<'a> Pass<'a> {
     ) -> Result<(), Error> {
         let counts = self.check_known_counts(counts, pair.y)?;
         self.plan().source(key)?;
-        let counts = counts.filter(|_| self.layer.tensors.is_counted());
+        let counts = counts.filter(|_| self.is_counted());
         let counts = counts.map_or(Counts::None, Counts::Known);
         let change = Change { value: Some(0), keep: false };
         self.draw_and_apply(&self.begin()?, key, pair, counts, change)
@@ -78,11 +78,11 @@ impl<'a> Pass<'a> {
         let counts = self.check_known_counts(counts, pair.y)?;
         check_apart(words, pair.y)?;
         let work = self.begin()?;
-        let counts = counts.filter(|_| self.layer.tensors.is_counted());
+        let counts = counts.filter(|_| self.is_counted());
         let scales = counts
             .map(|counts| self.scales(&work, (counts.address(), false), None, Some(pair.kind)));
         let scales = scales.transpose()?.flatten();
-        let scales = scales.unwrap_or_else(|| self.layer.known_scales(pair.kind));
+        let scales = scales.unwrap_or_else(|| self.known_scales(pair.kind));
         let change = Change { value: Some(0), keep: false };
         self.apply_words(&work, Key::new(0), words, scales, pair, change)
     }
@@ -98,10 +98,10 @@ impl<'a> Pass<'a> {
         let mask = self.own_mask();
         if !self.plan().drops_nothing() {
             let scales = self.draw_to(work, key, mask, counts, Some(pair.kind))?;
-            let scales = scales.unwrap_or_else(|| self.layer.known_scales(pair.kind));
+            let scales = scales.unwrap_or_else(|| self.known_scales(pair.kind));
             return self.apply_words(work, key, mask, scales, pair, change);
         }
-        let scales = self.layer.known_scales(pair.kind);
+        let scales = self.known_scales(pair.kind);
         let one = if pair.kind == Kind::F64 { 1_f64.to_bits() } else { 1_f32.to_bits().into() };
         // Where nothing is dropped the scales of all positions are 1 as well.
         if scales.kind == 2 || scales.same == one {
@@ -141,7 +141,7 @@ impl<'a> Pass<'a> {
         kind: Option<Kind>,
     ) -> Result<Option<Scales>, Error> {
         let workspace = self.workspace();
-        let kind = kind.filter(|_| self.layer.tensors.is_counted());
+        let kind = kind.filter(|_| self.is_counted());
         let blocks = Blocks::of(self.plan());
         let mut count = Count { units: self.plan().units() as u64, ..Count::default() };
         if self.plan().groups() > 1 {
@@ -208,6 +208,16 @@ impl<'a> Pass<'a> {
         let table = self.layer.table();
         let at = At { key, step: self.step(), table, words: words.address() };
         self.layer.drawing.draw(work, self.plan(), blocks, &at, count)
+    }
+
+    /// Whether the scale follows from how much the mask drops.
+    pub(super) const fn is_counted(&self) -> bool {
+        self.layer.tensors.is_counted() && self.sum.is_none()
+    }
+
+    /// The scales where they do not follow from the mask.
+    fn known_scales(&self, kind: Kind) -> Scales {
+        self.layer.known_scales(kind, self.sum.unwrap_or(self.plan().count_of(0)))
     }
 
     pub(super) fn begin(&self) -> Result<Work<'a>, Error> {

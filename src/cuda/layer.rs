@@ -266,15 +266,14 @@ impl Layer {
         self.table.address()
     }
 
-    /// The scales where they do not follow from counts.
-    pub(super) fn known_scales(&self, kind: Kind) -> Scales {
+    /// The scales of a count that the host knows.
+    pub(super) fn known_scales(&self, kind: Kind, count: DropCount) -> Scales {
         let plan = self.plan();
-        let nothing = plan.count_of(0);
         match (plan.rule, kind) {
             (Rule::PerPosition, Kind::F64) => Scales::by_position(self.scales_f64.address()),
             (Rule::PerPosition, _) => Scales::by_position(self.scales_f32.address()),
-            (_, Kind::F64) => Scales::same(plan.scale::<f64>(nothing).to_bits()),
-            _ => Scales::same(plan.scale::<f32>(nothing).to_bits().into()),
+            (_, Kind::F64) => Scales::same(plan.scale::<f64>(count).to_bits()),
+            _ => Scales::same(plan.scale::<f32>(count).to_bits().into()),
         }
     }
 }

@@ -5,7 +5,7 @@ use core::mem::size_of;
 use bytemuck::Pod;
 
 use crate::error::Buffer;
-use crate::{Element, Key};
+use crate::{DropCount, Element, Key, Scale};
 
 use super::apply::drop_only;
 use super::buffer::{check, check_apart};
@@ -34,11 +34,13 @@ pub struct Pass<'a> {
     pub(super) stream: &'a Stream,
     pub(super) workspace: Region<'a>,
     pub(super) step: Option<Region<'a>>,
+    /// The count from which the scale of the tensor follows, if not that of the mask.
+    pub(super) sum: Option<DropCount>,
 }
 
 impl<'a> Pass<'a> {
     pub(super) const fn new(layer: &'a Layer, stream: &'a Stream, workspace: Region<'a>) -> Self {
-        Self { layer, stream, workspace, step: None }
+        Self { layer, stream, workspace, step: None, sum: None }
     }
 
     /// Takes the step from the memory of the device when the work runs, instead of that of the key.
@@ -55,6 +57,22 @@ impl<'a> Pass<'a> {
         }
         check(step.region(), size_of::<u64>(), self.device())?;
         Ok(Self { step: Some(step.region()), ..self })
+    }
+
+    /// Sets the count from which the scale of the tensor follows, in place of that of the mask. For a
+    /// shard of a batch that is the sum of the counts of all shards, known to the host. Counts that passes
+    /// write stay those of the mask, and a backward pass needs none.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Count`] if no mask of the plan has a part of the sum, [`crate::Error::Scale`] as for
+    /// [`Mask::with_count`](crate::Mask::with_count).
+    pub fn with_count(self, sum: DropCount) -> Result<Self, Error> {
+        let plan = self.plan();
+        // The mask's own count is on the device: any that fits will do.
+        plan.check_count(plan.count_of(sum.dropped.min(plan.units() as u64)), sum)?;
+        let of_tensor = plan.layer().scale() == Scale::PerTensor;
+        Ok(Self { sum: of_tensor.then_some(sum), ..self })
     }
 
     /// Writes the centres: stage 1. [`count`](Self::count) says how many there are.
@@ -418,7 +436,7 @@ impl<'a> Pass<'a> {
         written: Region<'_>,
     ) -> Result<Option<Region<'r>>, Error> {
         let Some(counts) = counts else {
-            return if self.layer.tensors.is_counted() { Err(Error::Counts) } else { Ok(None) };
+            return if self.is_counted() { Err(Error::Counts) } else { Ok(None) };
         };
         let counts = self.check_counts(counts.region(), counts.len())?;
         check_apart(counts, written)?;

@@ -202,7 +202,7 @@ impl Plan {
     }
 
     /// Refuses a count unless what it adds to the mask's own is a count.
-    pub(super) fn check_count(&self, own: DropCount, given: DropCount) -> Result<(), Error> {
+    pub(crate) fn check_count(&self, own: DropCount, given: DropCount) -> Result<(), Error> {
         let others = given.dropped.checked_sub(own.dropped).zip(given.total.checked_sub(own.total));
         if others.is_none_or(|(dropped, total)| dropped > total) {
             return Err(Error::Count { own, given });

@@ -3,7 +3,7 @@
 
 use dropblock::cuda::{Buffer, Device, Error, Layer, Stream};
 use dropblock::{
-    BlockSize, DropBlock, Element, Fill, Gamma, Key, Plan, Region, Scale, Shape, Sharing,
+    BlockSize, DropBlock, DropCount, Element, Fill, Gamma, Key, Plan, Region, Scale, Shape, Sharing,
 };
 
 use crate::cuda::device;
@@ -168,6 +168,53 @@ fn steps_in_device_memory() -> Result<(), Error> {
         }
         let two = device.zeros::<u64>(2)?;
         assert!(layer.pass().with_step(two.slice()).is_err());
+    }
+    Ok(())
+}
+
+/// Shards with the sum of their counts have the outputs of the whole batch, forward and backward, and
+/// write their own counts.
+#[test]
+fn counts_of_a_whole_batch() -> Result<(), Error> {
+    let Some(device) = device() else { return Ok(()) };
+    let stream = device.stream()?;
+    let [n, rest @ ..] = [5_usize, 3, 37, 41];
+    let units: usize = rest.iter().product();
+    for layer in kinds()? {
+        let whole = layer.plan(Shape::nchw(n, rest[0], rest[1], rest[2]))?;
+        let key = Key::new(5).with_layer(8);
+        let Some(sum) = whole.count(key)?.count() else { unreachable!("it has been counted") };
+        let expected = forward(&whole, key)?;
+        let mut expected_dy = input(&whole);
+        whole.backward_in_place(key, &mut expected_dy)?;
+        for (first, samples) in [(0, 2), (2, 3)] {
+            let plan = whole.with_samples(samples)?;
+            let key = key.with_first_sample(first as u64);
+            let part = first * units..(first + samples) * units;
+            let x = &input(&whole)[part.clone()];
+            let (mut y, mut dy) = (device.upload(x)?, device.upload(x)?);
+            let mut counts = device.upload(&vec![!0_u64; plan.groups()])?;
+            let layer = Layer::new(&plan, &stream)?;
+            let pass = layer.pass().with_count(sum);
+            if plan.layer().scale() == Scale::PerSample {
+                let needed = plan.units() as u64;
+                let refused = dropblock::Error::Scale { needed, given: sum.total };
+                assert_eq!(pass.err(), Some(Error::Plan(refused)));
+                continue;
+            }
+            let pass = pass?;
+            pass.forward_in_place(key, y.slice_mut(), Some(counts.slice_mut()))?;
+            pass.backward_in_place(key, None, dy.slice_mut())?;
+            assert_eq!(download(&stream, &y)?, expected[part.clone()], "{:?}", plan.layer());
+            assert_eq!(download(&stream, &dy)?, expected_dy[part], "{:?}", plan.layer());
+            assert_eq!(Some(layer.drop_count(counts.slice())?), plan.count(key)?.count());
+            for wrong in [
+                DropCount { dropped: sum.total + 1, total: sum.total },
+                DropCount { dropped: 0, total: plan.units() as u64 - 1 },
+            ] {
+                assert!(layer.pass().with_count(wrong).is_err(), "{wrong:?}");
+            }
+        }
     }
     Ok(())
 }

@@ -4,8 +4,11 @@
 //! every version of it. What changes from step to step comes by address too, because reading it here
 //! costs less than reading it in Python. Python keeps everything alive during a call.
 
+#[cfg(target_os = "linux")]
+mod cuda;
 mod options;
 mod plans;
+mod reference;
 mod tensor;
 
 use std::cell::RefCell;
@@ -30,6 +33,7 @@ thread_local! {
 /// * `options`: a line as in `options.rs`.
 /// * `prob`: the address of the drop probability, a double.
 /// * `key`: the address of seed, step and layer, 64-bit integers.
+/// * `step`: the address of the step that takes the place of the key's, or 0.
 /// * `count`: the address of the dropped units and all units of the whole batch of which this is a part, or
 ///   0 if it is the whole.
 /// * `drawn`: the address of seven 64-bit integers, which are written: for the backward pass.
@@ -44,13 +48,18 @@ fn forward(
     options: &str,
     prob: Address,
     key: Address,
+    step: Address,
     first_sample: u64,
     count: Address,
     drawn: Address,
     threads: usize,
 ) -> PyResult<()> {
     let plan = plans::get(options, prob.float(), &sizes)?;
-    let key = read_key(key, first_sample);
+    let mut key = read_key(key, first_sample);
+    if !step.is_null() {
+        let [step] = step.words();
+        key = key.with_step(step);
+    }
     let count = (!count.is_null()).then(|| read_count(count));
     let run = |plan: &Plan| match dtype {
         "float32" => run_forward::<f32>(plan, key, count, &x, &y),
@@ -147,6 +156,15 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(check, module)?)?;
     module.add_function(wrap_pyfunction!(schedule, module)?)?;
     module.add_function(wrap_pyfunction!(options::preset, module)?)?;
+    module.add_function(wrap_pyfunction!(reference::reference, module)?)?;
+    #[cfg(target_os = "linux")]
+    {
+        module.add_function(wrap_pyfunction!(cuda::cuda_forward, module)?)?;
+        module.add_function(wrap_pyfunction!(cuda::cuda_backward, module)?)?;
+        module.add_function(wrap_pyfunction!(cuda::cuda_workspace, module)?)?;
+        module.add_function(wrap_pyfunction!(cuda::cuda_count, module)?)?;
+        module.add_function(wrap_pyfunction!(cuda::cuda_self_test, module)?)?;
+    }
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Memory of the caller's: where all unsafe code of the CPU's path is.
+//! Memory of the host that is the caller's: where all unsafe code of the CPU's path is.
 
 use std::slice;
 
@@ -57,19 +57,31 @@ impl Tensor {
     }
 
     pub(crate) fn view<T: Element>(&self, plan: &Plan) -> PyResult<View<'_, T>> {
+        let (strides, data) = self.elements(plan)?;
+        Ok(View::new(data, 0, strides))
+    }
+
+    pub(crate) fn view_mut<T: Element>(&self, plan: &Plan) -> PyResult<ViewMut<'_, T>> {
+        let (strides, data) = self.elements_mut(plan)?;
+        Ok(ViewMut::new(data, 0, strides))
+    }
+
+    /// The strides, and all elements from the first to the last.
+    pub(crate) fn elements<T: Element>(&self, plan: &Plan) -> PyResult<([isize; 5], &[T])> {
         let (strides, len) = self.extent(plan, size_of::<T>())?;
         let data = if len == 0 {
             &[]
         } else {
             // SAFETY: Python passes a tensor of this type, sizes and strides, which has these elements,
-            // and keeps it alive. The strides outlive the view, so `'_` is shorter than the call. Any
+            // and keeps it alive. The strides outlive the elements, so `'_` is shorter than the call. Any
             // bits are a float.
             unsafe { slice::from_raw_parts(self.address as *const T, len) }
         };
-        Ok(View::new(data, 0, strides))
+        Ok((strides, data))
     }
 
-    pub(crate) fn view_mut<T: Element>(&self, plan: &Plan) -> PyResult<ViewMut<'_, T>> {
+    #[allow(clippy::mut_from_ref, reason = "the elements are not in the value")]
+    pub(crate) fn elements_mut<T: Element>(&self, plan: &Plan) -> PyResult<([isize; 5], &mut [T])> {
         let (strides, len) = self.extent(plan, size_of::<T>())?;
         let data = if len == 0 {
             &mut []
@@ -77,7 +89,7 @@ impl Tensor {
             // SAFETY: as above; it is a new tensor, or the one that the caller wants changed.
             unsafe { slice::from_raw_parts_mut(self.address as *mut T, len) }
         };
-        Ok(ViewMut::new(data, 0, strides))
+        Ok((strides, data))
     }
 
     /// The strides of samples, channels, depth, height and width, and the elements from the first to the

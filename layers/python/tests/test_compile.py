@@ -9,6 +9,7 @@ from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from dropblock_torch import DropBlock2d, advance, drop_block2d
+from dropblock_torch._ops import drop_block
 
 # Inductor writes C++, so it takes a compiler.
 BACKENDS = ["aot_eager", *(["inductor"] if shutil.which("g++") else [])]
@@ -67,6 +68,29 @@ def test_keys_of_the_generator_are_those_without_a_compiler(backend: str) -> Non
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_a_step_in_memory(backend: str) -> None:
+    """As a module on a device has it: read when the pass runs, and kept for the backward pass."""
+    prob, key, step = (
+        torch.tensor(0.3, dtype=torch.float64),
+        torch.tensor([1, 2, 3]),
+        torch.zeros(3).long(),
+    )
+
+    def f(x: torch.Tensor) -> torch.Tensor:
+        return drop_block(x, prob, key, "block=3", step=step[1:2])
+
+    compiled = torch.compile(f, fullgraph=True, backend=backend)
+    for number in range(3):
+        step[1] = number
+        x = torch.randn(2, 3, 8, 8, requires_grad=True)
+        for g in (f, compiled):
+            y = g(x)
+            assert torch.equal(y, drop_block2d(x, 0.3, 3, key=(1, number, 3)))
+            (dx,) = torch.autograd.grad(y.sum(), x)
+            assert torch.equal(dx, drop_block2d(torch.ones_like(x), 0.3, 3, key=(1, number, 3)))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_in_place_and_dynamic_sizes(backend: str) -> None:
     def f(x: torch.Tensor) -> torch.Tensor:
         return drop_block2d(x + 1, 0.3, 3, inplace=True, key=(1, 2, 3))
@@ -101,9 +125,38 @@ def test_scripting_says_what_to_use() -> None:
         torch.jit.script(model())
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("seed", [None, 2024])
+def test_a_trace_has_the_operation(seed: int | None, tmp_path) -> None:
+    """Keys, steps and gradients are those of the layer. A saved trace keeps its probability."""
+    net = nn.Sequential(DropBlock2d(0.3, 3, seed=seed))
+    x = torch.randn(2, 3, 16, 16)
+    traced = torch.jit.trace(net, (x,), check_trace=False)
+    traced.save(tmp_path / "model.pt")
+    loaded = torch.jit.load(tmp_path / "model.pt")
+    for f in (traced, loaded):
+        for step in range(2):
+            key = None if seed is None else (seed, step, 0)
+            for state in (3, 4):
+                inner = x.clone().requires_grad_()
+                torch.manual_seed(state)
+                y = f(inner)
+                (dx,) = torch.autograd.grad(y.sum(), inner)
+                torch.manual_seed(state)
+                assert torch.equal(y, drop_block2d(x, 0.3, 3, key=key))
+                torch.manual_seed(state)
+                assert torch.equal(dx, drop_block2d(torch.ones_like(x), 0.3, 3, key=key))
+            if seed is not None:
+                dict(f.named_buffers())["0.key"][1] += 1
+        if seed is not None:
+            net[0].key[1] = 0
+    net[0].p = 0.0
+    assert torch.equal(traced(x), x) and not torch.equal(loaded(x), x)
+
+
 def arguments(x: torch.Tensor) -> tuple[object, ...]:
     prob = torch.tensor(0.3, dtype=torch.float64)
-    return x, prob, torch.tensor([1, 2, 3]), 0, None, "block=3"
+    return x, prob, torch.tensor([1, 2, 3]), torch.tensor([7]), 0, None, "block=3"
 
 
 def test_torch_checks_the_operations() -> None:
@@ -112,6 +165,7 @@ def test_torch_checks_the_operations() -> None:
     for x in [whole, last, whole[:, :, ::2], whole.bfloat16()]:
         torch.library.opcheck(ops.forward.default, arguments(x.clone().requires_grad_()))
         drawn = ops.forward(*arguments(x))[1]
-        torch.library.opcheck(ops.backward.default, (x.clone().requires_grad_(), drawn, "block=3"))
+        dy = x.clone().requires_grad_()
+        torch.library.opcheck(ops.backward.default, (dy, drawn, torch.tensor([7]), "block=3"))
     _, prob, key, *_ = arguments(whole)
     torch.library.opcheck(ops.count.default, ([2, 3, 8, 8], prob, key, 0, "block=3"))

@@ -1,77 +1,21 @@
 """The native part by itself, as PyTorch need not be there: addresses of plain memory."""
 
-import ctypes
-import importlib.util
 import os
-import struct
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 import table
-
-
-def _load():
-    """The module without its package, which imports torch."""
-    if "dropblock_torch" in sys.modules:
-        return sys.modules["dropblock_torch"]._native
-    for folder in map(Path, sys.path):
-        for path in sorted((folder / "dropblock_torch").glob("_native.*")):
-            if path.suffix in (".so", ".pyd", ".dylib"):
-                spec = importlib.util.spec_from_file_location("dropblock_torch._native", path)
-                module = importlib.util.module_from_spec(spec)
-                spec.loader.exec_module(module)
-                return module
-    spec = importlib.util.find_spec("dropblock_torch")
-    assert spec is not None, "the package is not installed"
-    sys.path.insert(0, str(Path(spec.origin).parents[1]))
-    return _load()
-
-
-native = _load()
-
-
-def _pack(values: list[float], dtype: str) -> bytes:
-    if dtype == "bfloat16":
-        return b"".join(struct.pack("<f", value)[2:] for value in values)
-    return struct.pack(
-        f"<{len(values)}{ {'float32': 'f', 'float64': 'd', 'float16': 'e'}[dtype] }", *values
-    )
-
-
-class Memory:
-    """Bytes at an address that is a multiple of 16."""
-
-    def __init__(self, data: bytes) -> None:
-        self.size = len(data)
-        self.buffer = ctypes.create_string_buffer(len(data) + 16)
-        self.address = (ctypes.addressof(self.buffer) + 15) // 16 * 16
-        ctypes.memmove(self.address, data, len(data))
-
-    def bytes(self) -> bytes:
-        return ctypes.string_at(self.address, self.size)
-
-
-def words(*values: int) -> Memory:
-    return Memory(struct.pack(f"<{len(values)}Q", *values))
-
-
-def _strides(dims: tuple[int, ...]) -> list[int]:
-    strides = [1]
-    for size in reversed(dims[1:]):
-        strides.insert(0, strides[0] * size)
-    return strides
+from raw import Memory, double, native, pack, strides, words
 
 
 def _run(case: table.Case, dtype: str, x: bytes, dy: bytes, threads: int) -> tuple[bytes, bytes]:
-    prob, key, drawn = Memory(struct.pack("<d", case.prob)), words(*case.key[:3]), words(*[0] * 7)
-    at, strides = [Memory(data) for data in (x, x, dy, dy)], _strides(case.dims)
-    (x_, y, dy_, dx) = ((memory.address, strides) for memory in at)
+    prob, key, drawn = double(case.prob), words(*case.key[:3]), words(*[0] * 7)
+    at, dense = [Memory(data) for data in (x, x, dy, dy)], strides(case.dims)
+    (x_, y, dy_, dx) = ((memory.address, dense) for memory in at)
     arguments = dtype, case.dims, case.options
     native.forward(
-        x_, y, *arguments, prob.address, key.address, case.key[3], 0, drawn.address, threads
+        x_, y, *arguments, prob.address, key.address, 0, case.key[3], 0, drawn.address, threads
     )
     native.backward(dy_, dx, *arguments, drawn.address, threads)
     assert at[0].bytes() == x, "the input is not written"
@@ -82,7 +26,7 @@ def _run(case: table.Case, dtype: str, x: bytes, dy: bytes, threads: int) -> tup
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_native_part_gives_the_table(dtype: str, threads: int) -> None:
     for case in table.cases():
-        x, dy = (_pack(values, dtype) for values in table.tensors(case.dims))
+        x, dy = (pack(values, dtype) for values in table.tensors(case.dims))
         outputs = _run(case, dtype, x, dy, threads)
         assert [table.digest(data) for data in outputs] == case.outputs[dtype], case
 
@@ -90,7 +34,7 @@ def test_the_native_part_gives_the_table(dtype: str, threads: int) -> None:
 def test_threads_change_no_bit() -> None:
     case = table.cases()[3]
     case.dims = (16, 32, 28, 28)
-    x = _pack([float(i % 251) for i in range(16 * 32 * 784)], "float32")
+    x = pack([float(i % 251) for i in range(16 * 32 * 784)], "float32")
     expected = _run(case, "float32", x, x, 1)
     assert _run(case, "float32", x, x, 2) == expected
     found: list[object] = []
@@ -140,12 +84,12 @@ def test_bad_options_are_refused(options: str, prob: float, message: str) -> Non
 
 def test_bad_tensors_are_refused() -> None:
     memory = Memory(bytes(64))
-    prob, key, drawn = Memory(struct.pack("<d", 0.1)), words(1, 2, 3), words(*[0] * 7)
+    prob, key, drawn = double(0.1), words(1, 2, 3), words(*[0] * 7)
 
     def forward(dtype: str, sizes: list[int], strides: list[int]) -> None:
         x = memory.address, strides
         native.forward(
-            x, x, dtype, sizes, "block=1", prob.address, key.address, 0, 0, drawn.address, 1
+            x, x, dtype, sizes, "block=1", prob.address, key.address, 0, 0, 0, drawn.address, 1
         )
 
     with pytest.raises(TypeError, match="got int8"):

@@ -257,6 +257,8 @@ pub struct Function {
     pub tables: Vec<Vec<u32>>,
     /// Parameters: offset and bytes.
     pub params: Vec<[usize; 2]>,
+    /// Where pointers may be among the parameters of a kernel: words of those that are aligned to 8 bytes.
+    pub pointers: Vec<usize>,
     /// Results of a device function: offset and bytes.
     pub returns: Vec<[usize; 2]>,
     /// Bytes of parameters: of a kernel its own.

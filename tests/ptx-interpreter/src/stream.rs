@@ -41,11 +41,10 @@ impl Work {
     /// parameters counts, with the length unknown.
     pub(crate) fn touches(&self) -> Vec<(u64, Option<usize>)> {
         match self {
-            Self::Launch(launch) => launch
-                .params
-                .as_chunks::<8>()
-                .0
+            Self::Launch(launch) => launch.program.functions[launch.entry]
+                .pointers
                 .iter()
+                .filter_map(|&at| launch.params.get(at..)?.first_chunk())
                 .map(|&word| (u64::from_le_bytes(word), None))
                 .collect(),
             &Self::Upload(at, _, bytes) | &Self::Download(_, at, bytes) => vec![(at, Some(bytes))],

@@ -2,7 +2,8 @@
 
 ``forward`` is linear in ``x`` but for noise, and ``backward`` is linear and its own adjoint. Both are
 opaque to tracing. What changes from step to step (probability, key, count) comes in tensors on the CPU,
-so that a graph is compiled once.
+so that a graph is compiled once. On a CUDA device the step of the key may come from the device, so that
+nothing waits and a replayed CUDA graph reads it anew.
 """
 
 from __future__ import annotations
@@ -29,10 +30,14 @@ _LIBRARY.define("new_key(Tensor x) -> Tensor", tags=(torch.Tag.nondeterministic_
 _LIBRARY.define(
     "count(SymInt[] sizes, Tensor prob, Tensor key, SymInt first_sample, str options) -> Tensor"
 )
-_ARGUMENTS = "Tensor prob, Tensor key, SymInt first_sample, Tensor? count, str options"
+_ARGUMENTS = (
+    "Tensor prob, Tensor key, Tensor? step, SymInt first_sample, Tensor? count, str options"
+)
 _LIBRARY.define(f"forward(Tensor x, {_ARGUMENTS}) -> (Tensor, Tensor)")
-_LIBRARY.define("backward(Tensor dy, Tensor drawn, str options) -> Tensor")
+_LIBRARY.define("backward(Tensor dy, Tensor drawn, Tensor? step, str options) -> Tensor")
 _OPS = torch.ops.dropblock
+# Native code has the passes on CUDA devices on Linux only.
+_CUDA = hasattr(_native, "cuda_forward")
 
 
 def drop_block(
@@ -41,6 +46,7 @@ def drop_block(
     key: Tensor | None,
     options: str,
     *,
+    step: Tensor | None = None,
     generator: torch.Generator | None = None,
     first_sample: int = 0,
     count: Tensor | None = None,
@@ -53,6 +59,8 @@ def drop_block(
         prob: The drop probability, a ``float64`` on the CPU.
         key: Seed, step and layer, ``int64[3]`` on the CPU; or ``None``, to draw one from ``generator``.
         options: A line of options, see :func:`dropblock_torch.options.line`.
+        step: The step that takes the place of the key's, ``int64[1]`` on the device of ``x``. It is read
+            when the pass runs.
         generator: A generator of the CPU, torch's own by default.
         first_sample: The number of the first sample of ``x`` in the whole batch.
         count: The dropped units and all units of the whole batch, ``int64[2]`` on the CPU, or ``None`` if
@@ -62,28 +70,38 @@ def drop_block(
     Returns:
         A tensor like ``x``, or ``x``.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        # A graph is made, which sees operations only.
         if key is None:
             if generator is not None:
                 raise NotImplementedError("a compiled graph draws from torch's own generator only")
             key = _OPS.new_key(x)
-        y: Tensor = _OPS.forward(x, prob, key, first_sample, count, options)[0]
+        y: Tensor = _OPS.forward(x, prob, key, _own(step), first_sample, count, options)[0]
         return x.copy_(y) if inplace else y
     if key is None:
+        if x.is_cuda and torch.cuda.is_current_stream_capturing():
+            raise RuntimeError(
+                "a CUDA graph would repeat one key in every replay: give the layer a seed"
+            )
         key = _new_key(generator)
-    arguments = prob, key, first_sample, count, options
+    arguments = prob, key, _own(step), first_sample, count, options
     if not _is_plain(x):
         y = _Forward.apply(x, *arguments)[0]
         return x.copy_(y) if inplace else y
     if torch.is_grad_enabled() and x.requires_grad:
         return _Plain.apply(x, inplace, *arguments)  # type: ignore[no-any-return]
     if not inplace:
-        return _forward_cpu(x, *arguments)[0]
+        return _forward(x, *arguments)[0]
     _run(x, x, *arguments)
     if not x.is_inference():
         # So that autograd refuses what another operation kept of it.
         torch.autograd.graph.increment_version(x)
     return x
+
+
+def _own(step: Tensor | None) -> Tensor | None:
+    """A copy, as the step of a module may change before the backward pass."""
+    return None if step is None else step.clone()
 
 
 def _new_key(generator: torch.Generator | None = None) -> Tensor:
@@ -113,50 +131,105 @@ def _address(name: str, words: Tensor, dtype: torch.dtype, count: int) -> int:
     return words.data_ptr()
 
 
+def _step_address(step: Tensor | None, x: Tensor) -> int:
+    """The address of a step, on the device of ``x``."""
+    if step is None:
+        return 0
+    if step.dtype != torch.int64 or step.numel() != 1 or step.device != x.device:
+        raise ValueError(
+            f"step must be a torch.int64 tensor of 1 on {x.device}, got {step.dtype},"
+            f" {tuple(step.shape)} on {step.device}"
+        )
+    return step.data_ptr()
+
+
+def _queue(x: Tensor, options: str, prob: int) -> tuple[int, int, int, Tensor | None]:
+    """Where a pass on a CUDA device is enqueued: the device, PyTorch's current stream, and the address of
+    the memory that a graph needs which is being captured, or 0. The last is that memory, to keep it."""
+    device = x.get_device()
+    stream = torch.cuda.current_stream(device).cuda_stream
+    if not torch.cuda.is_current_stream_capturing():
+        return device, stream, 0, None
+    words = _native.cuda_workspace((x.data_ptr(), x.stride()), x.shape, options, prob, device)
+    workspace = torch.zeros(words, dtype=torch.int64, device=x.device)
+    return device, stream, workspace.data_ptr(), workspace
+
+
+def _enqueue(run: Any, *arguments: Any) -> None:
+    """Runs a pass. Layers take memory of the driver's, which PyTorch may hold for later."""
+    try:
+        run(*arguments)
+    except MemoryError:
+        torch.cuda.empty_cache()
+        run(*arguments)
+
+
 def _run(
     x: Tensor,
     y: Tensor,
     prob: Tensor,
     key: Tensor,
+    step: Tensor | None,
     first_sample: int,
     count: Tensor | None,
     options: str,
 ) -> Tensor:
     """The forward pass from ``x`` to ``y``, which may be ``x``. Returns what backward needs."""
     drawn = torch.empty(7, dtype=torch.int64, device="cpu")
-    _native.forward(
+    prob_address = _address("prob", prob, torch.float64, 1)
+    arguments = (
         (x.data_ptr(), x.stride()),
         (y.data_ptr(), y.stride()),
         _dtype(x),
         x.shape,
         options,
-        _address("prob", prob, torch.float64, 1),
+        prob_address,
         _address("key", key, torch.int64, 3),
+        _step_address(step, x),
         first_sample,
         0 if count is None else _address("count", count, torch.int64, 2),
         drawn.data_ptr(),
-        torch.get_num_threads(),
     )
+    if x.is_cuda:
+        _enqueue(_native.cuda_forward, *arguments, _queue(x, options, prob_address))
+    else:
+        _native.forward(*arguments, torch.get_num_threads())
     return drawn
 
 
-def _forward_cpu(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
-    y = torch.empty_like(x)
+def _forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+    x, y = _pair(x)
     return y, _run(x, y, *arguments)
 
 
-def _backward_cpu(dy: Tensor, drawn: Tensor, options: str) -> Tensor:
-    dx = torch.empty_like(dy)
-    _native.backward(
+def _backward(dy: Tensor, drawn: Tensor, step: Tensor | None, options: str) -> Tensor:
+    dy, dx = _pair(dy)
+    address = _address("drawn", drawn, torch.int64, 7)
+    arguments = (
         (dy.data_ptr(), dy.stride()),
         (dx.data_ptr(), dx.stride()),
         _dtype(dy),
         dy.shape,
         options,
-        _address("drawn", drawn, torch.int64, 7),
-        torch.get_num_threads(),
+        address,
     )
+    if dy.is_cuda:
+        # The probability is the last of seven words.
+        queue = _queue(dy, options, address + 48)
+        _enqueue(_native.cuda_backward, *arguments, _step_address(step, dy), queue)
+    else:
+        _native.backward(*arguments, torch.get_num_threads())
     return dx
+
+
+def _pair(x: Tensor) -> tuple[Tensor, Tensor]:
+    """An input and a new output. On a CUDA device their strides are equal, so an input that repeats
+    elements or has gaps is copied, and changed in place."""
+    y = torch.empty_like(x)
+    if x.is_cuda and x.stride() != y.stride():
+        y.copy_(x)
+        return y, y
+    return x, y
 
 
 def _count(sizes: list[int], prob: Tensor, key: Tensor, first_sample: int, options: str) -> Tensor:
@@ -182,7 +255,7 @@ def _forward_fake(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
     return torch.empty_like(x), torch.empty(7, dtype=torch.int64, device="cpu")
 
 
-def _backward_fake(dy: Tensor, drawn: Tensor, options: str) -> Tensor:
+def _backward_fake(dy: Tensor, drawn: Tensor, step: Tensor | None, options: str) -> Tensor:
     _refuse(dy, options)
     return torch.empty_like(dy)
 
@@ -196,11 +269,11 @@ class _Forward(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         ctx.mark_non_differentiable(output[1])
-        _keep(ctx, output[1], inputs[-1])
+        _keep(ctx, output[1], inputs[3], inputs[-1])
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, _drawn: None) -> tuple[Tensor | None, ...]:
-        return _adjoint(ctx, dy), None, None, None, None, None
+        return _adjoint(ctx, dy), None, None, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, dx: Tensor | None, *_: Any) -> tuple[Tensor | None, None]:
@@ -213,17 +286,17 @@ class _Forward(torch.autograd.Function):
 
 class _Backward(torch.autograd.Function):
     @staticmethod
-    def forward(dy: Tensor, drawn: Tensor, options: str) -> Any:
+    def forward(dy: Tensor, drawn: Tensor, step: Tensor | None, options: str) -> Any:
         with torch._C._AutoDispatchBelowAutograd():
-            return _OPS.backward.default(dy, drawn, options)
+            return _OPS.backward.default(dy, drawn, step, options)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _keep(ctx, inputs[1], inputs[2])
+        _keep(ctx, *inputs[1:])
 
     @staticmethod
-    def backward(ctx: Any, ddx: Tensor | None) -> tuple[Tensor | None, None, None]:
-        return _adjoint(ctx, ddx), None, None
+    def backward(ctx: Any, ddx: Tensor | None) -> tuple[Tensor | None, None, None, None]:
+        return _adjoint(ctx, ddx), None, None, None
 
     @staticmethod
     def jvp(ctx: Any, dx: Tensor | None, *_: Any) -> Tensor | None:
@@ -234,18 +307,17 @@ class _Backward(torch.autograd.Function):
         return _each(_Backward, info, in_dims, arguments)
 
 
-def _keep(ctx: Any, drawn: Tensor, options: str) -> None:
+def _keep(ctx: Any, drawn: Tensor, step: Tensor | None, options: str) -> None:
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(drawn)
-    ctx.save_for_forward(drawn)
+    ctx.save_for_backward(drawn, step)
+    ctx.save_for_forward(drawn, step)
     ctx.options = options
 
 
 def _adjoint(ctx: Any, dy: Tensor | None) -> Tensor | None:
     if dy is None:
         return None
-    (drawn,) = ctx.saved_tensors
-    return _Backward.apply(dy, drawn, ctx.options)  # type: ignore[no-any-return]
+    return _Backward.apply(dy, *ctx.saved_tensors, ctx.options)  # type: ignore[no-any-return]
 
 
 def _each(function: Any, info: Any, in_dims: tuple[Any, ...], arguments: tuple[Any, ...]) -> Any:
@@ -267,8 +339,8 @@ class _Plain(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, inplace: bool, *arguments: Any) -> Tensor:
-        y = x if inplace else torch.empty_like(x)
-        ctx.save_for_backward(_run(x, y, *arguments))
+        x, y = (x, x) if inplace else _pair(x)
+        ctx.save_for_backward(_run(x, y, *arguments), arguments[2])
         ctx.options = arguments[-1]
         if inplace:
             ctx.mark_dirty(x)
@@ -279,15 +351,15 @@ class _Plain(torch.autograd.Function):
         if torch.is_grad_enabled() or not _is_plain(dy):
             dx = _adjoint(ctx, dy)
         else:
-            (drawn,) = ctx.saved_tensors
-            dx = _backward_cpu(dy, drawn, ctx.options)
-        return dx, None, None, None, None, None, None
+            drawn, step = ctx.saved_tensors
+            dx = _backward(dy, drawn, step, ctx.options)
+        return dx, None, None, None, None, None, None, None
 
 
 def _is_plain(x: Tensor) -> bool:
-    """Whether only reverse mode has to do with ``x``, and the dispatcher would call the CPU's kernel."""
+    """Whether only reverse mode has to do with ``x``, and the dispatcher would call a kernel of ours."""
     return (
-        x.is_cpu
+        (x.is_cpu or (_CUDA and x.is_cuda))
         and type(x) in (Tensor, torch.nn.Parameter)
         and x.layout == torch.strided
         and not x.is_neg()
@@ -299,11 +371,13 @@ def _is_plain(x: Tensor) -> bool:
 
 def _register() -> None:
     kernels: list[tuple[str, Any, Any, Any]] = [
-        ("forward", _forward_cpu, _forward_fake, _Forward),
-        ("backward", _backward_cpu, _backward_fake, _Backward),
+        ("forward", _forward, _forward_fake, _Forward),
+        ("backward", _backward, _backward_fake, _Backward),
     ]
     for name, kernel, fake, function in kernels:
         _LIBRARY.impl(name, kernel, "CPU")
+        if _CUDA:
+            _LIBRARY.impl(name, kernel, "CUDA")
         _LIBRARY.impl(name, function.apply, "Autograd")
         torch.library.register_fake(f"dropblock::{name}", fake, lib=_LIBRARY)
     # Those without a tensor of their own device.

@@ -14,7 +14,7 @@ from .functional import check_rank, key_tensor, prob_tensor, torchvision_block_s
 from .options import line
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
     from .options import Options
 
@@ -59,6 +59,7 @@ class _DropBlock(nn.Module):
         self._prob = prob_tensor(0.0)
         self.p = p
         self.register_buffer("key", None if seed is None else key_tensor(seed, 0, layer))
+        self._host_key: Tensor | None = None
 
     @property
     def p(self) -> float:
@@ -83,22 +84,36 @@ class _DropBlock(nn.Module):
         count = None
         if self.sync_count:
             count = self._count(input, options)
+        key, step = self.key, None
+        if key is not None and not key.is_cpu:
+            if self._host_key is None:
+                self._read_key()
+            step = key[1:2]
+            key = self._host_key
         return drop_block(
             input,
             self._prob,
-            self.key,
+            key,
             options,
+            step=step,
             generator=self.generator,
             first_sample=self.first_sample,
             count=count,
             inplace=self.inplace,
         )
 
+    def _read_key(self) -> None:
+        """Reads seed and layer for the host, where the key is on a device, and waits. The step of every
+        pass is read on the device."""
+        key = self.key
+        self._host_key = None if key is None or key.is_cpu or key.is_meta else key.cpu()
+
     def _count(self, input: Tensor, options: str) -> Tensor:
         if self.key is None:
             raise RuntimeError("sync_count needs a seed, so that all processes draw one mask")
+        # The CPU counts, and waits for a key on a device.
         count: Tensor = torch.ops.dropblock.count(
-            input.shape, self._prob, self.key, self.first_sample, options
+            input.shape, self._prob, self.key.cpu(), self.first_sample, options
         )
         torch.distributed.all_reduce(count)
         return count
@@ -124,6 +139,12 @@ class _DropBlock(nn.Module):
         if self.key is not None and f"{prefix}key" not in state_dict:
             state_dict = {**state_dict, f"{prefix}key": self.key}
         super()._load_from_state_dict(state_dict, prefix, *arguments)
+        self._read_key()
+
+    def _apply(self, *arguments: Any, **named: Any) -> Self:
+        super()._apply(*arguments, **named)  # type: ignore[no-untyped-call]
+        self._read_key()
+        return self
 
     def __prepare_scriptable__(self) -> NoReturn:
         raise NotImplementedError(
@@ -221,4 +242,5 @@ def set_seed(model: nn.Module, seed: int, *, step: int = 0, first_sample: int = 
     for number, layer in enumerate(layers(model)):
         device = None if layer.key is None else layer.key.device
         layer.key = key_tensor(seed, step, number).to(device)
+        layer._read_key()
         layer.first_sample = first_sample

@@ -88,6 +88,10 @@ impl<'a> Body<'a> {
             for param in &source.params {
                 end = usize::next_multiple_of(end, param.align as usize);
                 self.function.params.push([end, param.bytes as usize]);
+                if param.align >= 8 {
+                    let words = (end..end + param.bytes as usize).step_by(8);
+                    self.function.pointers.extend(words);
+                }
                 self.name(&param.name, param_symbol(end as u64))?;
                 end += param.bytes as usize;
             }

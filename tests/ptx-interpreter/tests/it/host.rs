@@ -63,6 +63,17 @@ fn copies_that_do_not_wait_are_found() {
     assert_eq!(context.at_once(Work::Set(at, 4, 8, 1)), Err(719));
     found(&context, "does not wait for a memset");
 
+    // Numbers that only look like the address, as no pointer is aligned to 4 bytes.
+    let mut context = self::context();
+    let text = increment().replace(".param .u64 in,", ".param .align 4 .b8 in[8],");
+    let module = context.load(&text).expect("a module");
+    let function = context.function(module, "k").expect("a kernel");
+    let [at, other] = [0, 1].map(|value| upload(&mut context, &[value]));
+    let stream = context.create_stream(false);
+    launch(&mut context, function, [1, 1], stream, [at, other]).expect("a launch");
+    assert_eq!(download(&mut context, at, 1), Ok(vec![0]));
+    assert_eq!(download(&mut context, other, 1), Err(719));
+
     // Memory that is freed too early.
     let (mut context, function, at) = prepared();
     let stream = context.create_stream(false);
