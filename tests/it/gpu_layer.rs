@@ -259,7 +259,9 @@ fn lanes_change_nothing() -> Result<(), Error> {
             }
         }
     }
-    Ok(())
+    // Gaps that take two draws, at every place among those of the first of two lanes.
+    let plan = raw(1, 0.0025, Shape::nchw(2, 5, 200, 200))?;
+    check_mask(&plan, key, Launch::new(2, 65_536))
 }
 
 /// Tiles of every size, up to one that is the whole mask.
