@@ -5,6 +5,7 @@
 //! speaks of 64 neighbouring elements.
 
 use super::action::Action;
+use super::repeated::maps;
 use super::{BLOCK, Runs, Scales, Tensor, turn as turn_for};
 use crate::bits;
 use crate::cpu::Level;
@@ -84,7 +85,7 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
                 continue;
             }
         };
-        action.runs(elements, runs, scales);
+        maps(action, elements, runs, scales);
     }
 }
 
@@ -211,7 +212,7 @@ pub(super) fn turn(
         }
         transpose(&mut words);
         let places = turned.iter_mut().skip(i).step_by(row_words(channels));
-        places.zip(words).for_each(|(place, word)| *place = word);
+        places.zip(&words).for_each(|(place, &word)| *place = word);
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn apply<T: Element>(
     }
 }
 
+/// Runs with one scale, in place or not by functions of their own.
 #[inline(always)]
 fn one<T: Element>(tensor: &mut Tensor<'_, T>, runs: Runs<'_>, scale: T::Scale) {
     #[inline(never)]
@@ -47,6 +48,7 @@ fn one<T: Element>(tensor: &mut Tensor<'_, T>, runs: Runs<'_>, scale: T::Scale) 
     }
 }
 
+/// The same for a tensor whose kind the compiler sees.
 #[inline(always)]
 fn all_runs<T: Element>(mut tensor: Tensor<'_, T>, runs: Runs<'_>, scale: T::Scale) {
     for (run, bit) in runs.each() {
@@ -119,9 +121,12 @@ fn lanes<'t, T: Element, const N: usize>(
     scale: T::Scale,
     next: impl FnMut() -> u32,
 ) -> Tensor<'t, T> {
-    tensor.chunks::<N, _>(next, |bits, i, x| {
-        if bits & (1 << i) != 0 { T::ZERO } else { x.scaled(scale) }
-    })
+    tensor.chunks::<N, _>(
+        next,
+        |bits, i, x| {
+            if bits & (1 << i) != 0 { T::ZERO } else { x.scaled(scale) }
+        },
+    )
 }
 
 /// Applies a word to at most as many elements as it has bits, each with its scale.

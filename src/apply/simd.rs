@@ -6,8 +6,9 @@ use wide::{f32x8, f64x4, u32x8, u64x4};
 
 use super::scalar::{apply_run, each, for_each_group};
 use super::{BLOCK, Runs, Scales, Tensor};
+use crate::Element;
+use crate::bits::Words;
 use crate::cpu::Level;
-use crate::{Element, bits};
 
 /// See [`apply`](super::apply).
 #[inline(always)]
@@ -26,14 +27,13 @@ pub(super) fn apply<T: Element>(
     }
 }
 
+/// Runs with one scale.
 fn one<T: Element>(tensor: &mut Tensor<'_, T>, runs: Runs<'_>, scale: T::Scale) {
     for (run, bit) in runs.each() {
-        let mut at = bit;
-        let rest = T::apply_blocks(tensor.part(run), scale, || {
-            at += BLOCK;
-            bits::load(runs.bits, at - BLOCK)
-        });
-        apply_run(rest, (runs.bits, at), scale);
+        let mut words = Words::new(runs.bits, bit);
+        let blocks = run.len() / BLOCK * BLOCK;
+        let rest = T::apply_blocks(tensor.part(run), scale, || words.next_word());
+        apply_run(rest, (runs.bits, bit + blocks), scale);
     }
 }
 

@@ -309,9 +309,8 @@ impl Pass<'_> {
         count: DropCount,
     ) {
         let scale = self.scale::<T>(count);
-        let is_usual = self.walk(&self.tile(words), &[]).is_line()
-            && self.noise.is_none()
-            && !self.copies;
+        let is_usual =
+            self.walk(&self.tile(words), &[]).is_line() && self.noise.is_none() && !self.copies;
         #[cfg(feature = "rayon")]
         let is_usual = is_usual && self.threads.is_none();
         match scale {
