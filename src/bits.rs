@@ -26,7 +26,13 @@ pub(crate) fn word(words: &[u64], index: usize) -> u64 {
 /// The 64 bits that start at any bit; bits past the slice are 0.
 #[inline]
 pub(crate) fn load(words: &[u64], bit: usize) -> u64 {
-    load_low::<WORD_BITS>(words, bit)
+    let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
+    match words.get(index..) {
+        // Always two words: whether the bits lie in one cannot be predicted.
+        Some([low, high, ..]) => low >> shift | high << 1 << (WORD_BITS - 1 - shift),
+        Some([low]) => low >> shift,
+        _ => 0,
+    }
 }
 
 /// The same where only the lowest `N` bits matter: the others are left open, so that the second
@@ -36,6 +42,31 @@ pub(crate) fn load_low<const N: usize>(words: &[u64], bit: usize) -> u64 {
     let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
     let low = word(words, index) >> shift;
     if shift + N <= WORD_BITS { low } else { low | word(words, index + 1) << (WORD_BITS - shift) }
+}
+
+/// The words from any bit on, one after another; bits past the slice are 0.
+#[derive(Clone, Debug)]
+pub(crate) struct Words<'w> {
+    rest: core::slice::Iter<'w, u64>,
+    low: u64,
+    shift: usize,
+}
+
+impl<'w> Words<'w> {
+    #[inline]
+    pub(crate) fn new(words: &'w [u64], bit: usize) -> Self {
+        let mut rest = words.get(bit / WORD_BITS..).unwrap_or_default().iter();
+        let low = rest.next().copied().unwrap_or(0);
+        Self { rest, low, shift: bit % WORD_BITS }
+    }
+
+    #[inline]
+    pub(crate) fn next_word(&mut self) -> u64 {
+        let high = self.rest.next().copied().unwrap_or(0);
+        let word = self.low >> self.shift | high << 1 << (WORD_BITS - 1 - self.shift);
+        self.low = high;
+        word
+    }
 }
 
 /// Sets `len` bits from `bit` on; bits past the slice are left out.

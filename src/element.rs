@@ -61,6 +61,8 @@ impl Element for half::bf16 {
 }
 
 pub(crate) mod arithmetic {
+    use core::num::NonZero;
+
     use super::Element;
     use crate::apply::Kernels;
     use crate::gamma::ONE;
@@ -109,22 +111,29 @@ pub(crate) mod arithmetic {
                     if probability == 0 { 0.0 } else { (ONE as f64 / probability as f64) as Self }
                 }
 
-                #[inline]
+                #[inline(always)]
                 fn from_ratio(numerator: u64, denominator: u64) -> Self {
-                    let exact = 1 << Self::MANTISSA_DIGITS;
-                    if denominator == 0 {
-                        0.0
-                    } else if numerator <= exact && denominator <= exact {
-                        // Both convert exactly, so that only the division rounds.
-                        numerator as Self / denominator as Self
-                    } else {
+                    // A function of its own, which a program leaves out whose plans are small.
+                    #[cold]
+                    #[inline(never)]
+                    fn of_large(numerator: u64, denominator: NonZero<u64>) -> $float {
                         // The quotient with 64 more bits, the lowest made sticky: converting
                         // it rounds as the true quotient would be rounded.
                         let dividend = u128::from(numerator) << 64;
-                        let quotient = dividend / u128::from(denominator);
-                        let sticky = quotient * u128::from(denominator) != dividend;
-                        let two_to_64 = (1_u128 << 64) as Self;
-                        (quotient | u128::from(sticky)) as Self / two_to_64
+                        let quotient = dividend / NonZero::<u128>::from(denominator);
+                        let sticky = quotient * u128::from(denominator.get()) != dividend;
+                        let two_to_64 = (1_u128 << 64) as $float;
+                        (quotient | u128::from(sticky)) as $float / two_to_64
+                    }
+
+                    let exact = 1 << Self::MANTISSA_DIGITS;
+                    match NonZero::new(denominator) {
+                        None => 0.0,
+                        // Both convert exactly, so that only the division rounds.
+                        Some(_) if numerator <= exact && denominator <= exact => {
+                            numerator as Self / denominator as Self
+                        }
+                        Some(denominator) => of_large(numerator, denominator),
                     }
                 }
             }

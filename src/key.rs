@@ -143,8 +143,8 @@ impl Streams {
     #[inline]
     pub(crate) fn generator(&self, segment: u64) -> Xoshiro128PlusPlus {
         let mut seed = [0; 16];
-        for (bytes, word) in seed.chunks_exact_mut(4).zip(self.state(segment)) {
-            bytes.copy_from_slice(&word.to_le_bytes());
+        for (bytes, word) in seed.as_chunks_mut().0.iter_mut().zip(self.state(segment)) {
+            *bytes = word.to_le_bytes();
         }
         Xoshiro128PlusPlus::from_seed(seed)
     }

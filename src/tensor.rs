@@ -188,7 +188,7 @@ fn check_dense(geometry: &Geometry, buffer: Buffer, len: usize) -> Result<(), Er
 }
 
 /// The tensor of a pass in place, and where its units lie if it is a view.
-#[inline]
+#[inline(always)]
 pub(crate) fn in_place<'t, T: Copy>(
     geometry: &Geometry,
     x: ViewMut<'t, T>,

@@ -6,7 +6,7 @@ use dropblock::{DropCount, Error, Key};
 use dropblock_bare_metal::start::{self, stack};
 
 /// The tensor (1, 16, 14, 14).
-const LEN: usize = 16 * 14 * 14;
+pub const LEN: usize = 16 * 14 * 14;
 
 /// The zero point of the bytes.
 #[allow(dead_code, reason = "not every program drops bytes")]
@@ -18,7 +18,7 @@ pub struct Buffers {
     pub x: [f32; LEN],
     pub dy: [f32; LEN],
     pub q: [i8; LEN],
-    pub words: [u64; LEN.div_ceil(64)],
+    pub words: [u64; LEN.div_ceil(64) + 1],
 }
 
 impl Buffers {
@@ -30,35 +30,42 @@ impl Buffers {
     }
 }
 
-/// Runs the program twice, once for the stack and once for the time, and prints both. Tells whether
-/// the outputs are those of passes over ones: of `x`, and of what else has been changed.
-pub fn measure(program: impl Fn(Key, &mut Buffers) -> Result<DropCount, Error>) -> bool {
+/// Runs the program twice, once for the stack and once for the time, and prints both. The program
+/// returns a count for each of `N` equal parts of the tensor. Tells whether the outputs are those of
+/// passes over ones: of `x`, and of what else has been changed.
+pub fn measure<const N: usize>(
+    program: impl Fn(Key, &mut Buffers) -> Result<[DropCount; N], Error>,
+) -> bool {
     let mut buffers =
-        Buffers { x: [1.0; LEN], dy: [1.0; LEN], q: [1; LEN], words: [0; LEN.div_ceil(64)] };
+        Buffers { x: [1.0; LEN], dy: [1.0; LEN], q: [1; LEN], words: [0; LEN.div_ceil(64) + 1] };
     let key = Key::new(1);
     let Some(depth) = run(&program, key, &mut buffers) else { return false };
     print("stack ", depth);
     buffers.reset();
     let before = start::tick();
-    let Ok(count) = core::hint::black_box(&program)(key, &mut buffers) else { return false };
+    let Ok(counts) = core::hint::black_box(&program)(key, &mut buffers) else { return false };
     let ticks = before.wrapping_sub(start::tick()) & 0x00ff_ffff;
     print("ticks ", ticks as usize);
-    let zeros = buffers.x.iter().filter(|x| x.to_bits() == 0).count();
-    print("dropped ", zeros);
-    let scale = LEN as f32 / (LEN - zeros) as f32;
     let Buffers { x, dy, q, .. } = &buffers;
+    let parts = x.chunks(LEN / N).zip(counts);
+    let are_scaled = parts.map(|(x, count)| {
+        let zeros = x.iter().filter(|x| x.to_bits() == 0).count();
+        print("dropped ", zeros);
+        let scale = x.len() as f32 / (x.len() - zeros) as f32;
+        zeros as u64 == count.dropped
+            && x.iter().all(|x| x.to_bits() == 0 || x.to_bits() == scale.to_bits())
+    });
     let one = 1.0_f32.to_bits();
     let is_unchanged = (dy.iter().all(|dy| dy.to_bits() == one), q.iter().all(|&q| q == 1));
-    zeros as u64 == count.dropped
-        && x.iter().all(|x| x.to_bits() == 0 || x.to_bits() == scale.to_bits())
+    are_scaled.fold(true, |all, is_scaled| all & is_scaled)
         && (is_unchanged.0 || x.iter().zip(dy).all(|(x, dy)| x.to_bits() == dy.to_bits()))
         && (is_unchanged.1 || x.iter().zip(q).all(|(x, &q)| (x.to_bits() == 0) == (q != 1)))
 }
 
 /// The program between two looks at the painted stack.
 #[inline(never)]
-fn run(
-    program: &impl Fn(Key, &mut Buffers) -> Result<DropCount, Error>,
+fn run<const N: usize>(
+    program: &impl Fn(Key, &mut Buffers) -> Result<[DropCount; N], Error>,
     key: Key,
     buffers: &mut Buffers,
 ) -> Option<usize> {

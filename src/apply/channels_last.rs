@@ -5,6 +5,7 @@
 //! speaks of 64 neighbouring elements.
 
 use super::action::Action;
+use super::repeated::maps;
 use super::{BLOCK, Runs, Scales, Tensor, turn as turn_for};
 use crate::bits;
 use crate::cpu::Level;
@@ -84,7 +85,7 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
                 continue;
             }
         };
-        action.runs(elements, runs, scales);
+        maps(action, elements, runs, scales);
     }
 }
 
@@ -117,8 +118,10 @@ fn apply_packed<T: Copy, A: Action<T>>(
     let at_once = SCALES / channels.max(1);
     for first in (0..positions).step_by(at_once.max(1)) {
         let range = first..positions.min(first + at_once);
-        let places = each.as_flattened_mut().chunks_exact_mut(channels.max(1));
-        for (position, place) in range.clone().zip(places) {
+        let mut places = &mut *each.as_flattened_mut();
+        for position in range.clone() {
+            let Some((place, others)) = places.split_at_mut_checked(channels) else { break };
+            places = others;
             match (across, of_positions.and_then(|scales| scales.get(position))) {
                 (_, Some(&scale)) => place.fill(scale),
                 (Across::Channels(scales), None) => {
@@ -208,11 +211,8 @@ pub(super) fn turn(
             *word = bits::load(bits, bit + channel * stride);
         }
         transpose(&mut words);
-        for (row, word) in turned.chunks_exact_mut(row_words(channels)).zip(words) {
-            if let Some(place) = row.get_mut(i) {
-                *place = word;
-            }
-        }
+        let places = turned.iter_mut().skip(i).step_by(row_words(channels));
+        places.zip(&words).for_each(|(place, &word)| *place = word);
     }
 }
 

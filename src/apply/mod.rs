@@ -108,7 +108,7 @@ impl<S: Copy> Scales<'_, S> {
 }
 
 /// Applies runs: `y = dropped ? 0 : x * scale`.
-#[inline]
+#[inline(always)]
 pub(crate) fn apply<T: Element>(
     level: Level,
     tensor: &mut Tensor<'_, T>,
@@ -120,6 +120,22 @@ pub(crate) fn apply<T: Element>(
         Level::Simd(_) => simd::apply(tensor, runs, scales),
         Level::X86(x86) => on_x86!(x86, x86::apply(x86, tensor, runs, scales)),
     }
+}
+
+/// Applies bits to the elements of a tensor, one for one, with one scale.
+#[inline(always)]
+pub(crate) fn apply_line<T: Element>(
+    level: Level,
+    tensor: &mut Tensor<'_, T>,
+    bits: &[u64],
+    scale: T::Scale,
+) {
+    let len = tensor.len();
+    if scale == T::Scale::ZERO {
+        // Written, as a product with 0 may be NaN or -0.
+        return tensor.fill(0, (len, 1), T::ZERO);
+    }
+    apply(level, tensor, Runs::one(bits, 0, len), Scales::One(scale));
 }
 
 /// Drops without scaling: `x = dropped ? value : x`, in place.
@@ -189,7 +205,7 @@ impl<T: Copy> Tensor<'_, T> {
             Tensor::InPlace(y) => Tensor::InPlace(y.get_mut(range).unwrap_or_default()),
             Tensor::To(x, y, stores) => match (x.get(range.clone()), y.get_mut(range)) {
                 (Some(x), Some(y)) => Tensor::To(x, y, *stores),
-                _ => Tensor::InPlace(&mut []),
+                _ => Tensor::To(&[], &mut [], *stores),
             },
         }
     }
@@ -263,19 +279,34 @@ impl<T: Copy> Tensor<'_, T> {
         }
     }
 
-    /// Replaces `N` elements at a time, as long as there are so many, and returns the rest.
+    /// Replaces `N` elements at a time, as long as there are so many, each by what `make` makes of their
+    /// state, its number among them and itself; returns the rest.
     #[inline(always)]
-    fn chunks<const N: usize>(self, mut make: impl FnMut([T; N]) -> [T; N]) -> Self {
+    fn chunks<const N: usize, S: Copy>(
+        self,
+        mut state: impl FnMut() -> S,
+        make: impl Fn(S, usize, T) -> T,
+    ) -> Self {
         match self {
             Tensor::InPlace(y) => {
                 let (chunks, rest) = y.as_chunks_mut::<N>();
-                chunks.iter_mut().for_each(|y| *y = make(*y));
+                for chunk in chunks {
+                    let state = state();
+                    for (i, y) in chunk.iter_mut().enumerate() {
+                        *y = make(state, i, *y);
+                    }
+                }
                 Tensor::InPlace(rest)
             }
             Tensor::To(x, y, stores) => {
                 let (x, x_rest) = x.as_chunks::<N>();
                 let (y, y_rest) = y.as_chunks_mut::<N>();
-                x.iter().zip(y).for_each(|(x, y)| write(y, make(*x)));
+                for (x, y) in x.iter().zip(y) {
+                    let state = state();
+                    for (i, (&x, y)) in x.iter().zip(y).enumerate() {
+                        y.write(make(state, i, x));
+                    }
+                }
                 Tensor::To(x_rest, y_rest, stores)
             }
         }

@@ -1,8 +1,10 @@
-//! Applying a mask in plain code, in a form that compilers turn into vectors of their own: eight
-//! elements at a time, each with a constant bit of its own, and no shift that varies by lane. What
-//! is left over goes by four, two and one, as rows of maps are short.
+//! Applying a mask in plain code, in a form that compilers turn into vectors of their own: 32 elements
+//! at a time, each with a constant bit of its own, and no shift that varies by lane. What is left
+//! over goes by eight, four, two and one, as rows of maps are short.
 
-use super::{BLOCK, Runs, Scales, Tensor};
+use core::mem::MaybeUninit;
+
+use super::{BLOCK, Runs, Scales, Stores, Tensor};
 use crate::count::count;
 use crate::cpu::Level;
 use crate::plan::scale::count_scale;
@@ -10,101 +12,138 @@ use crate::{DropCount, Element, bits};
 
 const LANES: usize = 8;
 
-/// See [`apply`](super::apply).
-#[inline]
+/// Half the bits of a word.
+const HALF: usize = 32;
+
+/// See [`apply`](super::apply). Each kind of scale has its own function, so that a program which has
+/// one kind only leaves out the others.
+#[inline(always)]
 pub(super) fn apply<T: Element>(
     tensor: &mut Tensor<'_, T>,
     runs: Runs<'_>,
     scales: Scales<'_, T::Scale>,
 ) {
-    for_each_run(Level::Scalar, tensor, runs, scales, |mut tensor, bit, scale| {
-        for start in (0..tensor.len()).step_by(BLOCK) {
-            let end = tensor.len().min(start + BLOCK);
-            let word = bits::load(runs.bits, bit + start);
-            apply_block(tensor.part(start..end), word, scale);
-        }
-    });
+    match scales {
+        Scales::One(scale) => one(tensor, runs, scale),
+        Scales::Each(scales) => each(tensor, runs, scales),
+        Scales::Counted(len) => for_each_group(Level::Scalar, tensor, runs, len, one),
+    }
 }
 
-/// Visits runs with one scale each; those with a scale for each element are applied here, for both
-/// portable backends.
-#[inline]
-pub(super) fn for_each_run<T: Element>(
-    level: Level,
+/// Runs with one scale, in place or not by functions of their own.
+#[inline(always)]
+fn one<T: Element>(tensor: &mut Tensor<'_, T>, runs: Runs<'_>, scale: T::Scale) {
+    #[inline(never)]
+    fn in_place<T: Element>(y: &mut [T], runs: Runs<'_>, scale: T::Scale) {
+        all_runs(Tensor::InPlace(y), runs, scale);
+    }
+    #[inline(never)]
+    fn to<T: Element>(x: &[T], y: &mut [MaybeUninit<T>], runs: Runs<'_>, scale: T::Scale) {
+        all_runs(Tensor::To(x, y, Stores::Cached), runs, scale);
+    }
+
+    match tensor {
+        Tensor::InPlace(y) => in_place(y, runs, scale),
+        Tensor::To(x, y, _) => to(x, y, runs, scale),
+    }
+}
+
+/// The same for a tensor whose kind the compiler sees.
+#[inline(always)]
+fn all_runs<T: Element>(mut tensor: Tensor<'_, T>, runs: Runs<'_>, scale: T::Scale) {
+    for (run, bit) in runs.each() {
+        apply_run(tensor.part(run), (runs.bits, bit), scale);
+    }
+}
+
+/// Runs with a scale for each element, for both portable backends.
+pub(super) fn each<T: Element>(
     tensor: &mut Tensor<'_, T>,
     runs: Runs<'_>,
-    scales: Scales<'_, T::Scale>,
-    mut visit: impl FnMut(Tensor<'_, T>, usize, T::Scale),
+    scales: &[[T::Scale; BLOCK]],
 ) {
     for (run, bit) in runs.each() {
         let mut run = tensor.part(run);
-        match scales {
-            Scales::One(scale) => visit(run, bit, scale),
-            Scales::Each(scales) => {
-                for (i, scales) in scales.iter().enumerate() {
-                    let end = run.len().min((i + 1) * BLOCK);
-                    let word = bits::load(runs.bits, bit + i * BLOCK);
-                    apply_block_each(run.part(i * BLOCK..end), word, scales);
-                }
-            }
-            Scales::Counted(len) => {
-                for start in (0..runs.len).step_by(len.max(1)) {
-                    let group = bit + start..bit + start + len;
-                    let dropped = count(level, runs.bits, group.clone());
-                    let scale = count_scale(DropCount { dropped, total: len as u64 });
-                    visit(run.part(start..start + len), group.start, scale);
-                }
-            }
+        for (i, scales) in scales.iter().enumerate() {
+            let end = run.len().min((i + 1) * BLOCK);
+            let word = bits::load(runs.bits, bit + i * BLOCK);
+            apply_block_each(run.part(i * BLOCK..end), word, scales);
         }
     }
 }
 
-/// Applies a word to at most as many elements as it has bits.
-#[inline]
-pub(super) fn apply_block<T: Element>(tensor: Tensor<'_, T>, mut word: u64, scale: T::Scale) {
-    let tensor = lanes::<T, LANES>(tensor, &mut word, scale);
-    let tensor = lanes::<T, 4>(tensor, &mut word, scale);
-    let tensor = lanes::<T, 2>(tensor, &mut word, scale);
-    lanes::<T, 1>(tensor, &mut word, scale);
-}
-
-/// The same with a scale for each element.
-#[inline]
-fn apply_block_each<T: Element>(tensor: Tensor<'_, T>, mut word: u64, scales: &[T::Scale; BLOCK]) {
-    let mut groups = scales.as_chunks::<LANES>().0.iter();
-    let mut group = || groups.next().copied().unwrap_or([T::Scale::ONE; LANES]);
-    let tensor = tensor.chunks(|mut x: [T; LANES]| {
-        let (bits, scales) = (word as u32, group());
-        for (i, (x, scale)) in x.iter_mut().zip(scales).enumerate() {
-            *x = if bits & (1 << i) != 0 { T::ZERO } else { x.scaled(scale) };
+/// Visits the groups of runs, of `len` elements each, with the scale of their count.
+pub(super) fn for_each_group<T: Element>(
+    level: Level,
+    tensor: &mut Tensor<'_, T>,
+    runs: Runs<'_>,
+    len: usize,
+    mut visit: impl FnMut(&mut Tensor<'_, T>, Runs<'_>, T::Scale),
+) {
+    for (run, bit) in runs.each() {
+        for start in (0..run.len()).step_by(len.max(1)) {
+            let group = Runs::one(runs.bits, bit + start, len);
+            let dropped = count(level, runs.bits, group.bit..group.bit + len);
+            let scale = count_scale(DropCount { dropped, total: len as u64 });
+            let start = run.start + start;
+            visit(&mut tensor.part(start..start + len), group, scale);
         }
-        word >>= LANES;
-        x
-    });
-    let (mut scales, mut bits) = (group().into_iter(), word as u32);
-    tensor.chunks(|[x]: [T; 1]| {
-        let scale = scales.next().unwrap_or(T::Scale::ONE);
-        let y = if bits & 1 != 0 { T::ZERO } else { x.scaled(scale) };
-        bits >>= 1;
-        [y]
-    });
+    }
 }
 
-/// Applies the lowest bits of the word to `N` elements at a time, and returns the rest.
-#[inline]
+/// Applies the bits from `bit` on to a run of elements.
+#[inline(always)]
+pub(super) fn apply_run<T: Element>(
+    run: Tensor<'_, T>,
+    (bits, mut bit): (&[u64], usize),
+    scale: T::Scale,
+) {
+    let run = lanes::<T, HALF>(run, scale, || {
+        bit += HALF;
+        bits::load_low::<HALF>(bits, bit - HALF) as u32
+    });
+    let mut half = bits::load_low::<HALF>(bits, bit) as u32;
+    let mut next = |n| {
+        let bits = half;
+        half >>= n;
+        bits
+    };
+    let run = lanes::<T, LANES>(run, scale, || next(LANES));
+    let run = lanes::<T, 4>(run, scale, || next(4));
+    let run = lanes::<T, 2>(run, scale, || next(2));
+    lanes::<T, 1>(run, scale, || next(1));
+}
+
+/// Applies the lowest of the next bits to `N` elements at a time, and returns the rest.
+#[inline(always)]
 fn lanes<'t, T: Element, const N: usize>(
     tensor: Tensor<'t, T>,
-    word: &mut u64,
     scale: T::Scale,
+    next: impl FnMut() -> u32,
 ) -> Tensor<'t, T> {
-    tensor.chunks(|mut x: [T; N]| {
-        let bits = *word as u32;
-        *word >>= N;
-        for (i, x) in x.iter_mut().enumerate() {
-            *x = if bits & (1 << i) != 0 { T::ZERO } else { x.scaled(scale) };
-        }
-        x
-    })
+    tensor.chunks::<N, _>(
+        next,
+        |bits, i, x| {
+            if bits & (1 << i) != 0 { T::ZERO } else { x.scaled(scale) }
+        },
+    )
+}
+
+/// Applies a word to at most as many elements as it has bits, each with its scale.
+#[inline]
+fn apply_block_each<T: Element>(tensor: Tensor<'_, T>, mut word: u64, scales: &[T::Scale; BLOCK]) {
+    let (none, mut groups) = ([T::Scale::ONE; LANES], scales.as_chunks::<LANES>().0.iter());
+    let mut next = || {
+        let bits = word as u32;
+        word >>= LANES;
+        (bits, groups.next().unwrap_or(&none))
+    };
+    let make = |(bits, scales): (u32, &[T::Scale; LANES]), i: usize, x: T| {
+        if bits & (1 << i) != 0 { T::ZERO } else { x.scaled(scales[i % LANES]) }
+    };
+    let rest = tensor.chunks::<LANES, _>(&mut next, make);
+    let (last, mut numbers) = (next(), 0..LANES);
+    rest.chunks::<1, _>(|| numbers.next().unwrap_or(0), |i, _, x| make(last, i, x));
 }
 
 /// See [`drop_only`](super::drop_only). Inlined, so that it can be compiled for more instructions.

@@ -4,31 +4,37 @@
 
 use wide::{f32x8, f64x4, u32x8, u64x4};
 
-use super::scalar::{apply_block, for_each_run};
+use super::scalar::{apply_run, each, for_each_group};
 use super::{BLOCK, Runs, Scales, Tensor};
+use crate::Element;
+use crate::bits::Words;
 use crate::cpu::Level;
-use crate::{Element, bits};
 
 /// See [`apply`](super::apply).
+#[inline(always)]
 pub(super) fn apply<T: Element>(
     tensor: &mut Tensor<'_, T>,
     runs: Runs<'_>,
     scales: Scales<'_, T::Scale>,
 ) {
-    for_each_run(
-        Level::of(Some(crate::Backend::Simd)),
-        tensor,
-        runs,
-        scales,
-        |tensor, bit, scale| {
-            let mut at = bit;
-            let rest = T::apply_blocks(tensor, scale, || {
-                at += BLOCK;
-                bits::load(runs.bits, at - BLOCK)
-            });
-            apply_block(rest, bits::load(runs.bits, at), scale);
-        },
-    );
+    match scales {
+        Scales::One(scale) => one(tensor, runs, scale),
+        Scales::Each(scales) => each(tensor, runs, scales),
+        Scales::Counted(len) => {
+            let level = Level::of(Some(crate::Backend::Simd));
+            for_each_group(level, tensor, runs, len, one);
+        }
+    }
+}
+
+/// Runs with one scale.
+fn one<T: Element>(tensor: &mut Tensor<'_, T>, runs: Runs<'_>, scale: T::Scale) {
+    for (run, bit) in runs.each() {
+        let mut words = Words::new(runs.bits, bit);
+        let blocks = run.len() / BLOCK * BLOCK;
+        let rest = T::apply_blocks(tensor.part(run), scale, || words.next_word());
+        apply_run(rest, (runs.bits, bit + blocks), scale);
+    }
 }
 
 /// An element type with vectors of `wide`.

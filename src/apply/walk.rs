@@ -135,6 +135,7 @@ impl Walk<'_> {
     }
 
     /// Whether the units of the mask are the elements of the tensor, one for one.
+    #[inline(always)]
     pub(crate) fn is_line(&self) -> bool {
         self.rows.line && self.geometry.is_unshared()
     }

@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use super::x86::Vector;
 use super::{BLOCK, Runs, Stores, Tensor};
-use crate::bits;
+use crate::bits::{self, Words};
 use crate::plan::scale::count_scale;
 use crate::{DropCount, Element};
 
@@ -290,31 +290,6 @@ unsafe fn fetch_block<T>(block: *const T) {
         // SAFETY: any address may be fetched; the instructions are there.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(block.cast::<i8>().wrapping_add(AHEAD + at)) };
         at += LINE;
-    }
-}
-
-/// The words from any bit on, one after another; bits past the slice are 0.
-#[derive(Clone, Debug)]
-struct Words<'w> {
-    rest: core::slice::Iter<'w, u64>,
-    low: u64,
-    shift: usize,
-}
-
-impl<'w> Words<'w> {
-    #[inline]
-    fn new(words: &'w [u64], bit: usize) -> Self {
-        let mut rest = words.get(bit / BLOCK..).unwrap_or_default().iter();
-        let low = rest.next().copied().unwrap_or(0);
-        Self { rest, low, shift: bit % BLOCK }
-    }
-
-    #[inline]
-    fn next_word(&mut self) -> u64 {
-        let high = self.rest.next().copied().unwrap_or(0);
-        let word = self.low >> self.shift | high << 1 << (BLOCK - 1 - self.shift);
-        self.low = high;
-        word
     }
 }
 

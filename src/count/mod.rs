@@ -16,12 +16,18 @@ mod x86;
 #[inline]
 pub(crate) fn count(level: Level, bits: &[u64], range: Range<usize>) -> u64 {
     match level {
-        Level::Scalar | Level::Simd(_) => sum(bits, range),
+        Level::Scalar | Level::Simd(_) => portable(bits, range),
         Level::X86(x86) => on_x86!(x86, x86::count(x86, bits, range)),
     }
 }
 
-#[inline]
+// Not inlined, as loops around it would keep compilers from unrolling it.
+#[inline(never)]
+fn portable(bits: &[u64], range: Range<usize>) -> u64 {
+    sum(bits, range)
+}
+
+#[inline(always)]
 fn sum(bits: &[u64], range: Range<usize>) -> u64 {
     let span = Span::new(range.start, range.end);
     let edges = [span.head, span.tail].into_iter().flatten();

@@ -109,6 +109,7 @@ impl<'a> Source<'a> {
 
     /// Fills whole planes and returns how many units are dropped. Visits blocks as
     /// [`fill`](Self::fill) does.
+    #[inline(always)]
     fn fill_planes(
         &self,
         walker: &mut Walker<'_>,
@@ -129,8 +130,8 @@ impl<'a> Source<'a> {
         count(self.level, words, 0..units)
     }
 
-    /// Fills whole planes of a cleared mask. Inlined with all that it calls, so that it can be
-    /// compiled for more instructions.
+    /// Fills whole planes of a cleared mask. Each method is a function of its own, so that a program
+    /// whose plans the compiler can see leaves out the others.
     #[inline(always)]
     fn fill_cleared(
         &self,
@@ -148,7 +149,7 @@ impl<'a> Source<'a> {
     }
 
     /// Each block at once where its bits fit in a few words.
-    #[inline(always)]
+    #[inline(never)]
     fn fill_blocks(
         &self,
         walker: &mut Walker<'_>,
@@ -188,7 +189,7 @@ impl<'a> Source<'a> {
 
     /// First rows of blocks, then doubling. No block crosses a border, so that all planes are one
     /// line.
-    #[inline(always)]
+    #[inline(never)]
     fn fill_and_double(
         &self,
         walker: &mut Walker<'_>,
@@ -218,6 +219,7 @@ impl<'a> Source<'a> {
         spread_bits_up(self.level, words, 0..len, depth - 1, map[1] * map[2]);
     }
 
+    #[inline(never)]
     fn fill_clipped_blocks(
         &self,
         walker: &mut Walker<'_>,
@@ -249,6 +251,7 @@ impl<'a> Source<'a> {
         });
     }
 
+    #[inline(never)]
     fn fill_clipped_and_double(
         &self,
         walker: &mut Walker<'_>,

@@ -95,6 +95,7 @@ impl Source<'_> {
     /// Fills a mask of `planes` planes and returns how many units are dropped, counted while they are
     /// in the nearest cache. Under `Valid` it visits the first units of all blocks, some at a time and
     /// in no order: a unit, and how far each of them is from it.
+    #[inline(always)]
     pub(crate) fn fill(
         &self,
         planes: usize,
@@ -104,6 +105,7 @@ impl Source<'_> {
         self.fill_visited(planes, mask, Visitor { first: 0, visit: &mut visit })
     }
 
+    #[inline(always)]
     fn fill_visited(
         &self,
         planes: usize,
@@ -259,8 +261,12 @@ impl Source<'_> {
                 let planes = first..last.min(first + at_once);
                 for start in (0..plane_bits).step_by(stride) {
                     let positions = start..plane_bits.min(start + stride);
-                    let bands = chunk.chunks_exact_mut(stride / WORD_BITS);
-                    for (plane, words) in planes.clone().zip(bands) {
+                    // No iterator of chunks, which divides.
+                    let mut rest = &mut *chunk;
+                    for plane in planes.clone() {
+                        let words = rest.split_at_mut_checked(stride / WORD_BITS);
+                        let Some((words, others)) = words else { break };
+                        rest = others;
                         self.fill_window(plane, positions.clone(), words);
                         dropped += count(self.level, words, 0..positions.len());
                     }

@@ -320,23 +320,25 @@ pub(crate) fn check_apart(sizes: &[usize; 5], strides: &[isize; 5]) -> Result<()
     if sizes.contains(&0) {
         return Ok(());
     }
-    let mut done = [false; 5];
-    let reach = |axis: usize| (sizes[axis] - 1) * strides[axis].unsigned_abs();
-    let mut extent = 1;
-    loop {
-        let axes = (0..5).filter(|&axis| !done[axis] && sizes[axis] > 1);
-        let Some(next) = axes.min_by_key(|&axis| strides[axis].unsigned_abs()) else {
-            return Ok(());
-        };
-        if strides[next].unsigned_abs() < extent {
-            // What steps past all other axes will do, wherever they lie.
-            let others = (0..5).filter(|&axis| axis != next && sizes[axis] > 1);
-            let needed = 1 + others.map(reach).sum::<usize>() as u64;
-            return Err(Error::Stride { axis: next, needed, given: strides[next] });
-        }
-        extent += reach(next);
-        done[next] = true;
-    }
+    // Of each axis with several units, the finest first: how far apart they lie, its number, and how
+    // far the last is from the first.
+    let axes = || {
+        let axes = sizes.iter().zip(strides).enumerate().filter(|&(_, (&size, _))| size > 1);
+        axes.map(|(axis, (&size, &stride))| {
+            let step = stride.unsigned_abs();
+            (step, axis, (size - 1) * step, stride)
+        })
+    };
+    // An axis has to step past all that finer ones reach.
+    let is_too_fine = |axis: &(usize, usize, usize, isize)| {
+        let finer = axes().filter(|other| other < axis);
+        axis.0 <= finer.map(|(_, _, reach, _)| reach).sum()
+    };
+    let Some((_, axis, _, given)) = axes().filter(is_too_fine).min() else { return Ok(()) };
+    // What steps past all other axes will do, wherever they lie.
+    let others = axes().filter(|other| other.1 != axis);
+    let needed = 1 + others.map(|(_, _, reach, _)| reach).sum::<usize>() as u64;
+    Err(Error::Stride { axis, needed, given })
 }
 
 #[cfg(test)]

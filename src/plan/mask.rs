@@ -131,7 +131,7 @@ impl<'a> Mask<'a> {
     ///
     /// [`Error::Length`], [`Error::View`], [`Error::Stride`] and [`Error::TooLarge`] for tensors
     /// that do not fit, [`Error::NoKey`] for noise without a key.
-    #[inline]
+    #[inline(always)]
     pub fn forward<'t, T: Element>(
         &self,
         x: impl Into<View<'t, T>>,
@@ -148,7 +148,7 @@ impl<'a> Mask<'a> {
     /// # Errors
     ///
     /// Those of [`forward`](Self::forward), and [`Error::Uninit`].
-    #[inline]
+    #[inline(always)]
     pub fn forward_in_place<'t, T: Element + 't>(
         &self,
         x: impl Into<ViewMut<'t, T>>,
@@ -164,7 +164,7 @@ impl<'a> Mask<'a> {
     /// # Errors
     ///
     /// Those of [`forward`](Self::forward) except [`Error::NoKey`], as it writes no noise.
-    #[inline]
+    #[inline(always)]
     pub fn backward<'t, T: Element>(
         &self,
         dy: impl Into<View<'t, T>>,
@@ -181,7 +181,7 @@ impl<'a> Mask<'a> {
     /// # Errors
     ///
     /// Those of [`backward`](Self::backward), and [`Error::Uninit`].
-    #[inline]
+    #[inline(always)]
     pub fn backward_in_place<'t, T: Element + 't>(
         &self,
         dy: impl Into<ViewMut<'t, T>>,
@@ -306,7 +306,7 @@ impl<'a> Mask<'a> {
     }
 
     /// What a pass has to know.
-    #[inline]
+    #[inline(always)]
     fn pass(&self, forward: bool) -> Result<Pass<'a>, Error> {
         let key = match self.key {
             None if forward && self.plan.layer.fill == Fill::Noise => return Err(Error::NoKey),

@@ -222,7 +222,7 @@ impl Plan {
     ///
     /// Version 1 ([`MASK_VERSION`](crate::MASK_VERSION)): the bits for the same plan and key never
     /// change, on any machine.
-    #[inline]
+    #[inline(always)]
     pub fn draw<'a>(&'a self, key: Key, words: &'a mut [u64]) -> Result<Mask<'a>, Error> {
         let source = self.source(key)?;
         let words = self.words_mut(words)?;
@@ -316,6 +316,7 @@ impl Plan {
         Ok(Mask::new(self, words, self.count_of(dropped), None))
     }
 
+    #[inline(always)]
     pub(crate) fn level(&self) -> Level {
         Level::of(self.layer.backend)
     }
@@ -357,6 +358,7 @@ impl Plan {
     }
 
     /// Stages 1 and 2 for the whole mask; returns how many units are dropped.
+    #[inline(always)]
     fn fill(&self, source: &Source<'_>, words: &mut [u64]) -> u64 {
         let planes = self.geometry.mask_planes();
         #[cfg(feature = "rayon")]

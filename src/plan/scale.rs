@@ -27,17 +27,20 @@ impl Rule {
     }
 
     /// The scale of a group with this count; `None` where each position has its own.
+    #[inline(always)]
     pub(crate) fn scale<T: Element>(self, count: DropCount) -> Option<T::Scale> {
-        match self {
-            Self::Counted => Some(count_scale(count)),
-            Self::Known(kept) => Some(T::Scale::from_ratio(gamma::ONE, kept)),
-            Self::PerPosition => None,
-        }
+        let total = gamma::ONE;
+        Some(count_scale(match self {
+            Self::Counted => count,
+            Self::Known(kept) => DropCount { dropped: total - kept, total },
+            Self::PerPosition => return None,
+        }))
     }
 }
 
 /// `total / kept`, the paper's `count(M) / count_ones(M)`, rounded once; 0 if everything is dropped,
 /// 1 where there is nothing.
+#[inline(always)]
 pub(crate) fn count_scale<S: Element<Scale = S> + Ratio>(count: DropCount) -> S {
     if count.total == 0 { S::ONE } else { S::from_ratio(count.total, count.kept()) }
 }

@@ -22,6 +22,6 @@ fn dropblock_program() -> bool {
         let plan = plan.as_ref().map_err(|error| *error)?;
         let mask = plan.draw(key, &mut buffers.words)?;
         mask.forward_in_place(&mut buffers.x)?;
-        Ok(mask.count())
+        Ok([mask.count()])
     })
 }

@@ -25,6 +25,6 @@ fn dropblock_program() -> bool {
     budget::measure(|key, buffers| {
         let mask = PLAN.draw(key, &mut buffers.words)?;
         mask.forward_in_place(&mut buffers.x)?;
-        Ok(mask.count())
+        Ok([mask.count()])
     })
 }

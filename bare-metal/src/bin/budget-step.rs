@@ -31,6 +31,6 @@ fn dropblock_program() -> bool {
         mask.forward_in_place(&mut buffers.x)?;
         mask.backward_in_place(&mut buffers.dy)?;
         mask.drop_only(&mut buffers.q, budget::ZERO_POINT)?;
-        Ok(mask.count())
+        Ok([mask.count()])
     })
 }
