@@ -24,7 +24,7 @@ use crate::fused;
 ///
 /// let x = Tensor::<4>::ones([2, 8, 14, 14], &Device::flex());
 /// let y = drop_block(x, &DropBlock::new(7, 0.1)?, Key::new(2024).with_step(17));
-/// assert!((y.mean().into_scalar::<f32>() - 1.0).abs() < 1e-5);
+/// assert!((y.mean().into_scalar::<f32>() - 1.0).abs() < 1e-3);
 /// # Ok::<(), dropblock_burn::Error>(())
 /// ```
 ///
