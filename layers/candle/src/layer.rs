@@ -84,7 +84,7 @@ impl Keys {
 /// let drop = DropBlock::new(7, 0.1, &Keys::new(2024))?;
 /// let xs = Tensor::ones((8, 16, 14, 14), DType::F32, &Device::Cpu)?;
 /// let ys = drop.forward_t(&xs, true)?;
-/// assert!((ys.mean_all()?.to_scalar::<f32>()? - 1.0).abs() < 1e-5);
+/// assert!((ys.mean_all()?.to_scalar::<f32>()? - 1.0).abs() < 1e-3);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
