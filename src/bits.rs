@@ -23,13 +23,19 @@ pub(crate) fn word(words: &[u64], index: usize) -> u64 {
     words.get(index).copied().unwrap_or(0)
 }
 
+/// The 64 bits from bit `shift` of `low` on.
+#[inline(always)]
+const fn joined(low: u64, high: u64, shift: usize) -> u64 {
+    low >> shift | high << 1 << (WORD_BITS - 1 - shift)
+}
+
 /// The 64 bits that start at any bit; bits past the slice are 0.
 #[inline]
 pub(crate) fn load(words: &[u64], bit: usize) -> u64 {
     let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
     match words.get(index..) {
         // Always two words: whether the bits lie in one cannot be predicted.
-        Some([low, high, ..]) => low >> shift | high << 1 << (WORD_BITS - 1 - shift),
+        Some(&[low, high, ..]) => joined(low, high, shift),
         Some([low]) => low >> shift,
         _ => 0,
     }
@@ -63,7 +69,7 @@ impl<'w> Words<'w> {
     #[inline]
     pub(crate) fn next_word(&mut self) -> u64 {
         let high = self.rest.next().copied().unwrap_or(0);
-        let word = self.low >> self.shift | high << 1 << (WORD_BITS - 1 - self.shift);
+        let word = joined(self.low, high, self.shift);
         self.low = high;
         word
     }

@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use dropblock::{DropCount, Error, Key};
+use dropblock::{DropBlock, DropCount, Error, Key, Plan, Shape};
 use dropblock_bare_metal::start::{self, stack};
 
 /// The tensor (1, 16, 14, 14).
@@ -18,6 +18,7 @@ pub struct Buffers {
     pub x: [f32; LEN],
     pub dy: [f32; LEN],
     pub q: [i8; LEN],
+    /// One more than the tensor needs, as each of two layers ends in a word of its own.
     pub words: [u64; LEN.div_ceil(64) + 1],
 }
 
@@ -27,6 +28,18 @@ impl Buffers {
         self.x.fill(1.0);
         self.dy.fill(1.0);
         self.q.fill(1);
+    }
+}
+
+/// A plan that lies in flash.
+#[allow(dead_code, reason = "one program builds its plan")]
+pub const fn plan(block_size: usize, shape: Shape) -> Plan {
+    match DropBlock::new(block_size, 0.1) {
+        Ok(layer) => match layer.plan(shape) {
+            Ok(plan) => plan,
+            Err(_) => panic!("the shape is too large"),
+        },
+        Err(_) => panic!("wrong options"),
     }
 }
 

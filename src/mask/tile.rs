@@ -261,7 +261,7 @@ impl Source<'_> {
                 let planes = first..last.min(first + at_once);
                 for start in (0..plane_bits).step_by(stride) {
                     let positions = start..plane_bits.min(start + stride);
-                    // No iterator of chunks, which divides.
+                    // Not by chunks, whose iterator divides by their length and could panic.
                     let mut rest = &mut *chunk;
                     for plane in planes.clone() {
                         let words = rest.split_at_mut_checked(stride / WORD_BITS);

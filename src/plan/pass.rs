@@ -334,9 +334,7 @@ impl Pass<'_> {
         if let Some(threads) = self.threads {
             return threads.apply(self, tensor, words, scale);
         }
-        let tile = self.tile(words);
-        self.walk(&tile, &[]).apply(tensor, scale);
-        self.fill_noise(tensor, &tile);
+        self.apply(tensor, &self.tile(words), scale, &[]);
     }
 
     /// A pass without a buffer. `known` is the count of the whole mask. Returns how many units are

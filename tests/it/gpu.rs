@@ -1,21 +1,20 @@
 //! Tests of the kernels on a CUDA device: those of single operations, and every launch of every operation.
 
 use dropblock::cuda::{self, Device, Error, Layer};
-use dropblock::{DropCount, Key, Scale};
+use dropblock::{DropBlock, DropCount, Key, Scale, Shape, Sharing, half};
 use dropblock_cases::fixed;
 use dropblock_tools::vectors::hash_line;
 use proptest::prelude::*;
 
 use crate::case::{Case, pack};
-use crate::gpu_check::{Guarded, Launch, Type, check, device, launches};
+use crate::gpu_check::{Guarded, Launch, Type, Value, bits, check, device, launches};
 
 /// The scale of counts that no mask has, and of every size: the quotient rounds once.
 #[test]
 fn scales_of_any_count() -> Result<(), Error> {
     let Some(device) = device() else { return Ok(()) };
     let stream = device.stream()?;
-    let shape = dropblock::Shape::nchw(1, 1, 61, 67);
-    let plan = dropblock::DropBlock::new(3, 0.1)?.plan(shape)?;
+    let plan = DropBlock::new(3, 0.1)?.plan(Shape::nchw(1, 1, 61, 67))?;
     let layer = Layer::new(&plan, &stream)?;
     let (x, mask) = (vec![1.0_f32; plan.elements()], vec![0; plan.mask_words()]);
     let x64 = vec![1.0_f64; plan.elements()];
@@ -35,6 +34,40 @@ fn scales_of_any_count() -> Result<(), Error> {
         assert_eq!(found64[0].to_bits(), plan.scale::<f64>(count).to_bits(), "{count:?}");
     }
     Ok(())
+}
+
+/// Halves of all bit patterns in each kernel that applies masks, as kernels round them by integers. A fixed
+/// scale of 1.25 makes many of them ties.
+#[test]
+fn halves_of_every_value() -> Result<(), Error> {
+    fn check<T: Value>(device: &Device, from_bits: fn(u16) -> T) -> Result<(), Error> {
+        let (stream, key) = (device.stream()?, Key::new(8));
+        // Reversed, so that every place in a vector meets every end of a fraction.
+        let x: Vec<T> = (0..=u16::MAX).map(|i| from_bits(i.reverse_bits())).collect();
+        let layer = DropBlock::new(3, 0.2)?.with_scale(Scale::Fixed);
+        let (first, last) = (Shape::nchw(2, 32, 32, 32), Shape::nhwc(2, 32, 32, 32));
+        let shared = layer.with_sharing(Sharing::OverChannels);
+        for (layer, shape) in [
+            (layer, first),
+            (shared, first),
+            (layer.with_scale(Scale::PerMap), first),
+            (layer, last),
+        ] {
+            let plan = layer.plan(shape)?;
+            let mut expected = vec![T::ZERO; x.len()];
+            plan.forward(key, &x, &mut expected)?;
+            let (mut y, mut found) = (device.upload(&x)?, x.clone());
+            let layer = Layer::new(&plan, &stream)?;
+            layer.pass().forward_in_place(key, y.slice_mut(), None)?;
+            stream.download(y.slice(), &mut found)?;
+            assert!(bits(&found) == bits(&expected), "{plan:?}");
+        }
+        Ok(())
+    }
+
+    let Some(device) = device() else { return Ok(()) };
+    check(device, half::f16::from_bits)?;
+    check(device, half::bf16::from_bits)
 }
 
 /// Every kind of instruction alone, before all that is made of them.
@@ -67,7 +100,7 @@ fn masks_of_fixed_hashes() -> Result<(), Error> {
 #[test]
 fn streams_are_independent() -> Result<(), Error> {
     let Some(device) = device() else { return Ok(()) };
-    let plan = dropblock::DropBlock::new(3, 0.3)?.plan(dropblock::Shape::nchw(2, 5, 19, 23))?;
+    let plan = DropBlock::new(3, 0.3)?.plan(Shape::nchw(2, 5, 19, 23))?;
     let streams = [device.stream()?, device.stream()?];
     let layers = [Layer::new(&plan, &streams[0])?, Layer::new(&plan, &streams[1])?];
     let x: Vec<f32> = (0..plan.elements()).map(|i| i as f32).collect();

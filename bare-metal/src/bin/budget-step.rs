@@ -8,18 +8,12 @@
 
 use core::hint::black_box;
 
-use dropblock::{DropBlock, Plan, Shape};
+use dropblock::{Plan, Shape};
 
 #[path = "../budget.rs"]
 mod budget;
 
-static PLAN: Plan = match DropBlock::new(7, 0.1) {
-    Ok(layer) => match layer.plan(Shape::nchw(1, 16, 14, 14)) {
-        Ok(plan) => plan,
-        Err(_) => panic!("the shape is too large"),
-    },
-    Err(_) => panic!("wrong options"),
-};
+static PLAN: Plan = budget::plan(7, Shape::nchw(1, 16, 14, 14));
 
 // SAFETY: no other function has the name.
 #[unsafe(no_mangle)]

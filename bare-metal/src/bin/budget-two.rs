@@ -6,24 +6,14 @@
 #![no_main]
 #![allow(unsafe_code, reason = "the start-up code finds the program by its name")]
 
-use dropblock::{DropBlock, Plan, Shape};
+use dropblock::{Plan, Shape};
 
 #[path = "../budget.rs"]
 mod budget;
-use budget::LEN;
+use budget::{LEN, plan};
 
 static FIRST: Plan = plan(7, Shape::nchw(1, 8, 14, 14));
 static SECOND: Plan = plan(3, Shape::nchw(1, 32, 7, 7));
-
-const fn plan(block_size: usize, shape: Shape) -> Plan {
-    match DropBlock::new(block_size, 0.1) {
-        Ok(layer) => match layer.plan(shape) {
-            Ok(plan) => plan,
-            Err(_) => panic!("the shape is too large"),
-        },
-        Err(_) => panic!("wrong options"),
-    }
-}
 
 // SAFETY: no other function has the name.
 #[unsafe(no_mangle)]
@@ -31,7 +21,7 @@ fn dropblock_program() -> bool {
     budget::measure(|key, buffers| {
         let halves = (buffers.x.split_at_mut(LEN / 2), buffers.dy.split_at_mut(LEN / 2));
         let ((x_first, x_second), (dy_first, dy_second)) = halves;
-        let (first_words, second_words) = buffers.words.split_at_mut(LEN.div_ceil(64 * 2));
+        let (first_words, second_words) = buffers.words.split_at_mut(FIRST.mask_words());
         let first = FIRST.draw(key.with_layer(0), first_words)?;
         first.forward_in_place(x_first)?;
         let second = SECOND.draw(key.with_layer(1), second_words)?;
