@@ -61,13 +61,13 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
             if channels <= FEW {
                 interleave(bits, first, channels, &mut turned);
             } else {
-                turn_for(level, bits, first, channels, &mut turned);
+                turn_for(level, bits, first, (channels, len), &mut turned);
                 pack(&mut turned, channels);
             }
             apply_packed(action, elements, &turned, (len, channels), across, of_positions);
             continue;
         }
-        turn_for(level, bits, first, channels, &mut turned);
+        turn_for(level, bits, first, (channels, len), &mut turned);
         let bit_step = row_words(channels) * bits::WORD_BITS;
         let runs = Runs { bits: &turned, bit: 0, count: len, len: channels, step, bit_step };
         let scales = match across {
@@ -191,7 +191,7 @@ fn pack(words: &mut Turned, len: usize) {
 }
 
 /// The words of a position.
-const fn row_words(channels: usize) -> usize {
+pub(super) const fn row_words(channels: usize) -> usize {
     let words = bits::words(channels);
     if words > 0 { words } else { 1 }
 }

@@ -25,11 +25,15 @@ mod walk;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86_drop;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_float;
 #[cfg(all(feature = "half", target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_half;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_runs;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86_turn;
 
 pub(crate) use select::select;
 pub(crate) use walk::{Units, Walk};
@@ -147,18 +151,19 @@ fn drop_only<T: Copy>(level: Level, tensor: &mut Tensor<'_, T>, runs: Runs<'_>, 
     }
 }
 
-/// Turns bits of channels into bits of positions, see `channels_last.rs`.
+/// Turns bits of channels into bits of positions, so many of both, see `channels_last.rs`. Rows beyond
+/// these positions are left open.
 #[inline]
 fn turn(
     level: Level,
     bits: &[u64],
     first: (usize, usize),
-    channels: usize,
+    (channels, positions): (usize, usize),
     turned: &mut channels_last::Turned,
 ) {
     match level {
         Level::Scalar | Level::Simd(_) => channels_last::turn(bits, first, channels, turned),
-        Level::X86(x86) => on_x86!(x86, x86::turn(x86, bits, first, channels, turned)),
+        Level::X86(x86) => on_x86!(x86, x86::turn(x86, bits, first, (channels, positions), turned)),
     }
 }
 

@@ -7,6 +7,7 @@ use super::channels_last::{Across, BLOCKS, CHANNELS, apply_channels_last};
 use super::repeated::maps;
 use super::{BLOCK, Runs, Scales, Tensor, Walk};
 use crate::bits;
+use crate::mask::Tile;
 use crate::plan::geometry::Geometry;
 
 impl Walk<'_> {
@@ -28,7 +29,8 @@ impl Walk<'_> {
         });
     }
 
-    /// Applies planes map by map, in each all rows at once.
+    /// Applies planes map by map, in each all rows at once; all maps at once if their rows go on at the
+    /// same distance.
     fn padded_rows<T: Copy, A: Action<T>>(
         &self,
         action: A,
@@ -36,9 +38,24 @@ impl Walk<'_> {
         planes: Range<usize>,
         scales: Scales<'_, A::Scale>,
     ) {
+        let Tile { bits, stride, .. } = *self.tile;
+        let Geometry { plane, channels, .. } = *self.geometry;
+        if self.geometry.is_unshared()
+            && self.geometry.rows_are_even(self.rows)
+            && stride == plane
+            && self.tile.positions().len() == plane
+        {
+            let (bit, len) = (self.tile.bit(planes.start, 0), self.rows.len);
+            let count = planes.len() * plane / len.max(1);
+            let runs =
+                Runs { bits, bit, count, len, step: self.rows.row.unsigned_abs(), bit_step: len };
+            let channels = channels.max(1);
+            let first = self.rows.element(planes.start / channels, planes.start % channels, 0);
+            return action.runs(&mut tensor.from(first), runs, scales);
+        }
         for mask_plane in planes {
             self.rows.for_each_slice(self.tile.positions(), |start, count, len| {
-                let (bits, bit) = (self.tile.bits, self.tile.bit(mask_plane, start));
+                let bit = self.tile.bit(mask_plane, start);
                 let step = self.rows.row.unsigned_abs();
                 let runs = Runs { bits, bit, count, len, step, bit_step: len };
                 self.geometry.for_each_map(mask_plane, |sample, channel| {

@@ -5,10 +5,11 @@
 #![allow(unsafe_code, reason = "vector instructions, loads and stores through pointers")]
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
 
-use super::channels_last::{self, Turned};
+use super::channels_last::Turned;
 use super::select::all_blocks;
+use super::x86_drop::Kept;
 use super::x86_runs::{Each, FIRST_CACHE, One, all_runs, counted};
-use super::{BLOCK, Runs, Scales, Tensor, scalar};
+use super::{BLOCK, Runs, Scales, Tensor, scalar, x86_turn};
 use crate::Element;
 use crate::cpu::X86;
 
@@ -16,9 +17,13 @@ use crate::cpu::X86;
 #[allow(private_bounds, reason = "nothing outside can name it")]
 pub trait Kernel: Sized {
     /// With AVX2.
-    type Avx2: Vector<Element = Self>;
+    type Avx2: Vector<Element = Self, Scale = Self::Scale>
+    where
+        Self: Element;
     /// With AVX-512.
-    type Avx512: Vector<Element = Self>;
+    type Avx512: Vector<Element = Self, Scale = Self::Scale>
+    where
+        Self: Element;
 }
 
 /// See [`apply`](super::apply).
@@ -56,7 +61,7 @@ pub(super) fn apply<T: Element>(
                     }
                     Scales::Counted(len) => {
                         // SAFETY: this function has the instructions.
-                        unsafe { counted::<T::$vector>(tensor, runs, len) };
+                        unsafe { counted::<T, T::$vector>(tensor, runs, len) };
                     }
                 }
             }
@@ -79,22 +84,16 @@ pub(super) fn apply<T: Element>(
     }
 }
 
-/// See [`channels_last::turn`].
+/// See [`turn`](super::turn).
 pub(super) fn turn(
     _: X86,
     bits: &[u64],
     first: (usize, usize),
-    channels: usize,
+    len: (usize, usize),
     turned: &mut Turned,
 ) {
-    // Not for AVX-512, of which compilers make gathers here, which are slower.
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn avx2(bits: &[u64], first: (usize, usize), channels: usize, turned: &mut Turned) {
-        channels_last::turn(bits, first, channels, turned);
-    }
-
     // SAFETY: the token, of either level, proves the instructions.
-    unsafe { avx2(bits, first, channels, turned) }
+    unsafe { x86_turn::turn(bits, first, len, turned) }
 }
 
 /// See [`select`](super::select::select).
@@ -119,11 +118,34 @@ pub(super) fn select<T: Element>(
 pub(super) fn drop_only<T: Copy>(_: X86, tensor: &mut Tensor<'_, T>, runs: Runs<'_>, value: T) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn avx2<T: Copy>(tensor: &mut Tensor<'_, T>, runs: Runs<'_>, value: T) {
-        scalar::drop_only(tensor, runs, value);
+        // SAFETY: this function has the instructions.
+        unsafe {
+            match size_of::<T>() {
+                1 => replace::<Kept<T, i8, 32>>(tensor, runs, value),
+                2 => replace::<Kept<T, i16, 16>>(tensor, runs, value),
+                4 => replace::<Kept<T, i32, 8>>(tensor, runs, value),
+                8 => replace::<Kept<T, i64, 4>>(tensor, runs, value),
+                _ => scalar::drop_only(tensor, runs, value),
+            }
+        }
     }
 
-    // SAFETY: the token, of either level, proves the instructions.
-    unsafe { avx2(tensor, runs, value) }
+    // Without bits nothing is dropped.
+    if !runs.bits.is_empty() {
+        // SAFETY: the token, of either level, proves the instructions.
+        unsafe { avx2(tensor, runs, value) }
+    }
+}
+
+/// Replaces dropped elements.
+///
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+unsafe fn replace<V: Vector>(tensor: &mut Tensor<'_, V::Element>, runs: Runs<'_>, value: V::Scale) {
+    // SAFETY: the caller's.
+    unsafe { all_runs(tensor, runs, One::<V>(V::splat(value))) }
 }
 
 /// Whether the tensor is copied, with vectors of 512 bits, and larger than the first cache: those of
@@ -134,7 +156,9 @@ fn is_long_copy<V: Vector>(tensor: &Tensor<'_, V::Element>) -> bool {
 
 /// A vector of elements at one level, whose instructions all functions need.
 pub(super) trait Vector: Copy {
-    type Element: Element;
+    type Element: Copy;
+    /// What kept elements are multiplied by, or what dropped ones become.
+    type Scale: Copy;
     /// As many scales as elements.
     type Scales: Copy;
     /// A word of the mask, made ready for all vectors of a block.
@@ -145,6 +169,12 @@ pub(super) trait Vector: Copy {
     /// Whether loads are masked: processors do not see by themselves where those go on, and beyond
     /// the first cache take a third more time (Zen 3).
     const MASKS_LOADS: bool;
+
+    /// Where to write what is read from the same elements.
+    #[inline(always)]
+    fn in_place(y: *mut Self::Element) -> *mut Self::Element {
+        y
+    }
 
     /// # Safety
     ///
@@ -168,12 +198,12 @@ pub(super) trait Vector: Copy {
     /// # Safety
     ///
     /// The level's instructions are there.
-    unsafe fn splat(scale: <Self::Element as Element>::Scale) -> Self::Scales;
+    unsafe fn splat(scale: Self::Scale) -> Self::Scales;
 
     /// # Safety
     ///
     /// `scales` is valid for a read of `LANES` scales.
-    unsafe fn scales(scales: *const <Self::Element as Element>::Scale) -> Self::Scales;
+    unsafe fn scales(scales: *const Self::Scale) -> Self::Scales;
 
     /// # Safety
     ///

@@ -65,6 +65,7 @@ macro_rules! avx2 {
     ) => {
         impl Vector for $vector {
             type Element = $float;
+            type Scale = $float;
             type Scales = Self;
             type Word = [__m256i; 64 / $int::BITS as usize];
             const LANES: usize = $lanes;
@@ -178,6 +179,7 @@ macro_rules! avx512 {
     ) => {
         impl Vector for $vector {
             type Element = $float;
+            type Scale = $float;
             type Scales = Self;
             type Word = u64;
             const LANES: usize = $lanes;

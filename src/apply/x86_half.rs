@@ -96,6 +96,7 @@ unsafe fn rounded_bf16(x: __m256i, scales: __m256) -> __m256i {
 #[allow(private_bounds, reason = "nothing outside can name it")]
 impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
     type Element = T;
+    type Scale = f32;
     type Scales = [__m256; 2];
     type Word = u64;
     const LANES: usize = LANES;

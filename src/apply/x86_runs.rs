@@ -27,8 +27,8 @@ const STREAM: usize = 8192;
 ///
 /// The level's instructions are there.
 #[inline(always)]
-pub(super) unsafe fn counted<V: Vector>(
-    tensor: &mut Tensor<'_, V::Element>,
+pub(super) unsafe fn counted<T: Element, V: Vector<Element = T, Scale = T::Scale>>(
+    tensor: &mut Tensor<'_, T>,
     runs: Runs<'_>,
     len: usize,
 ) {
@@ -49,8 +49,6 @@ pub(super) unsafe fn counted<V: Vector>(
         }
     }
 }
-
-type ScaleOf<V> = <<V as Vector>::Element as Element>::Scale;
 
 /// Where the scales of a vector come from. Closures would not do: what is not inlined loses the
 /// instructions.
@@ -80,7 +78,7 @@ impl<V: Vector> VectorScales<V> for One<V> {
 #[derive(Clone, Copy)]
 pub(super) struct Each<S>(pub(super) *const S);
 
-impl<V: Vector> VectorScales<V> for Each<ScaleOf<V>> {
+impl<V: Vector> VectorScales<V> for Each<V::Scale> {
     const ANYWHERE: bool = false;
 
     #[inline(always)]
@@ -104,7 +102,10 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
     let bits = runs.bits;
     let fetch = V::MASKS_LOADS && tensor.len() * size_of::<V::Element>() > FIRST_CACHE;
     let (x, y, len, stores) = match tensor {
-        Tensor::InPlace(y) => (y.as_ptr(), y.as_mut_ptr(), y.len(), Stores::Cached),
+        Tensor::InPlace(y) => {
+            let (x, y, len) = (y.as_ptr(), y.as_mut_ptr(), y.len());
+            (x, V::in_place(y), len, Stores::Cached)
+        }
         Tensor::To(x, y, stores) => {
             (x.as_ptr(), y.as_mut_ptr().cast(), y.len().min(x.len()), *stores)
         }
@@ -114,16 +115,15 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
     if end.is_none_or(|end| end > len) {
         return;
     }
+    if runs.len < BLOCK {
+        // SAFETY: the last run ends inside the tensor; the rest is the caller's.
+        return unsafe { short_runs::<V, S>(x, y, runs, scales) };
+    }
     for i in 0..runs.count {
         let (len, bit) = (runs.len, runs.bit + i * runs.bit_step);
         // From here on `x` and `y` are valid for `len` elements, and equal or apart.
         // SAFETY: the last run ends inside the tensor.
         let (x, y) = unsafe { (x.add(i * runs.step), y.add(i * runs.step)) };
-        if len < BLOCK {
-            // SAFETY: the caller's.
-            unsafe { short_run::<V, S>(x, y, len, bits::load(bits, bit), scales) };
-            continue;
-        }
         let mut start = 0;
         if S::ANYWHERE && len >= LONG {
             // Stores that cross no cache line. Halves may lie so that this cannot be; no matter.
@@ -188,41 +188,136 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
     }
 }
 
-/// Fewer elements than a block has: vectors, and where they may overlap a last one at the end, made
-/// before the one before it is written.
+/// Runs of fewer elements than a block has.
 ///
 /// # Safety
 ///
-/// `x` and `y` are valid for `len` elements, and equal or apart; there are scales for all. The level's
+/// `x` and `y` are valid for the runs, and equal or apart; there are scales for all. The level's
 /// instructions are there.
 #[inline(always)]
-unsafe fn short_run<V: Vector, S: VectorScales<V>>(
+unsafe fn short_runs<V: Vector, S: VectorScales<V>>(
     x: *const V::Element,
     y: *mut V::Element,
-    len: usize,
-    word: u64,
+    runs: Runs<'_>,
     scales: S,
 ) {
-    // SAFETY: `start` and `last` leave `LANES` elements, but where a part is read and written; the
-    // instructions are there.
+    let vectors = if V::OVERLAPS { runs.len.div_ceil(V::LANES) } else { 0 };
+    // SAFETY: so many vectors hold the run, and one less does not; the rest is the caller's.
     unsafe {
-        let of_all = V::word(word);
-        let overlap = match len.checked_sub(V::LANES) {
-            Some(last) if V::OVERLAPS => {
-                Some((V::select(x.add(last), V::word(word >> last), 0, scales.at(last)), last))
-            }
-            _ => None,
-        };
-        let (mut start, mut i) = (0, 0);
-        while start + V::LANES <= len {
-            V::select(x.add(start), of_all, i, scales.at(start)).store(y.add(start));
-            (start, i) = (start + V::LANES, i + 1);
+        match vectors {
+            2 => few_vectors::<V, S, 2>(x, y, runs, scales),
+            3 => few_vectors::<V, S, 3>(x, y, runs, scales),
+            4 => few_vectors::<V, S, 4>(x, y, runs, scales),
+            _ => some_vectors::<V, S>(x, y, runs, scales),
         }
-        if let Some((vector, last)) = overlap {
-            vector.store(y.add(last));
-        } else if start < len {
-            V::select_part(x.add(start), len - start, of_all, i, scales.at(start))
-                .store_part(y.add(start), len - start);
+    }
+}
+
+/// Runs that take `N` vectors: the last may overlap the one before it, so all are made before one is
+/// written.
+///
+/// # Safety
+///
+/// That of [`short_runs`]; runs have at least `LANES` elements, and `N` vectors hold them.
+#[inline(always)]
+unsafe fn few_vectors<V: Vector, S: VectorScales<V>, const N: usize>(
+    x: *const V::Element,
+    y: *mut V::Element,
+    runs: Runs<'_>,
+    scales: S,
+) {
+    let bits = ShortBits::of(runs);
+    let last = runs.len - V::LANES;
+    for i in 0..runs.count {
+        // SAFETY: each vector has `LANES` elements of the run; the instructions are there.
+        unsafe {
+            let (x, y) = (x.add(i * runs.step), y.add(i * runs.step));
+            let word = bits.of_run(i);
+            let mut vectors = [V::select(x, V::word(word), 0, scales.at(0)); N];
+            for (i, vector) in vectors.iter_mut().enumerate().skip(1) {
+                let start = if i + 1 < N { i * V::LANES } else { last };
+                *vector = V::select(x.add(start), V::word(word >> start), 0, scales.at(start));
+            }
+            for (i, vector) in vectors.into_iter().enumerate() {
+                vector.store(y.add(if i + 1 < N { i * V::LANES } else { last }));
+            }
+        }
+    }
+}
+
+/// Runs of any number of elements.
+///
+/// # Safety
+///
+/// That of [`short_runs`].
+#[inline(always)]
+unsafe fn some_vectors<V: Vector, S: VectorScales<V>>(
+    x: *const V::Element,
+    y: *mut V::Element,
+    runs: Runs<'_>,
+    scales: S,
+) {
+    let (bits, len) = (ShortBits::of(runs), runs.len);
+    for i in 0..runs.count {
+        // SAFETY: `start` and `last` leave `LANES` elements, but where a part is read and written; the
+        // instructions are there.
+        unsafe {
+            let (x, y) = (x.add(i * runs.step), y.add(i * runs.step));
+            let word = bits.of_run(i);
+            // A last vector that overlaps the one before it, made before that one is written.
+            let overlap = match len.checked_sub(V::LANES) {
+                Some(last) if V::OVERLAPS => {
+                    let word = V::word(word >> last);
+                    Some((V::select(x.add(last), word, 0, scales.at(last)), last))
+                }
+                _ => None,
+            };
+            let mut start = 0;
+            while start + V::LANES <= len {
+                let word = V::word(word >> start);
+                V::select(x.add(start), word, 0, scales.at(start)).store(y.add(start));
+                start += V::LANES;
+            }
+            if let Some((vector, last)) = overlap {
+                vector.store(y.add(last));
+            } else if start < len {
+                let (word, left) = (V::word(word >> start), len - start);
+                V::select_part(x.add(start), left, word, 0, scales.at(start))
+                    .store_part(y.add(start), left);
+            }
+        }
+    }
+}
+
+/// The bits of short runs.
+struct ShortBits<'b> {
+    runs: Runs<'b>,
+    /// Whether those of each run are in the eight bytes that begin with its first.
+    near: bool,
+}
+
+impl<'b> ShortBits<'b> {
+    #[inline(always)]
+    fn of(runs: Runs<'b>) -> Self {
+        let last = (runs.bit + runs.count.saturating_sub(1) * runs.bit_step) / 8;
+        Self { runs, near: runs.len <= 57 && last + 8 <= size_of_val(runs.bits) }
+    }
+
+    /// Those of run `i`, others above them.
+    ///
+    /// # Safety
+    ///
+    /// There is such a run.
+    #[inline(always)]
+    unsafe fn of_run(&self, i: usize) -> u64 {
+        let (bits, bit) = (self.runs.bits, self.runs.bit + i * self.runs.bit_step);
+        if self.near {
+            // SAFETY: eight bytes from there on are in the slice.
+            unsafe {
+                bits.as_ptr().cast::<u8>().add(bit / 8).cast::<u64>().read_unaligned() >> (bit % 8)
+            }
+        } else {
+            bits::load(bits, bit)
         }
     }
 }

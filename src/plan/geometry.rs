@@ -85,6 +85,15 @@ impl Geometry {
         self.mask_samples == self.samples && self.mask_channels == self.channels
     }
 
+    /// Whether the rows of all maps lie at one distance, as where rows are padded and nothing else.
+    pub(crate) const fn rows_are_even(&self, rows: &Rows) -> bool {
+        let Some(height) = self.plane.checked_div(rows.len) else { return false };
+        let Some(slices) = height.checked_div(rows.rows) else { return false };
+        joins(rows.rows, rows.row, slices, rows.slice)
+            && joins(height, rows.row, self.channels, rows.channel)
+            && joins(height * self.channels, rows.row, self.samples, rows.sample)
+    }
+
     /// The samples of the tensor that use a sample of the mask.
     pub(crate) const fn samples_of(&self, mask_sample: usize) -> Range<usize> {
         if self.mask_samples == self.samples {
@@ -375,6 +384,30 @@ mod tests {
             assert_eq!(rows.channels_adjacent(sizes[1]), adjacent, "{strides:?}");
             assert!(!rows.channels_adjacent(1), "{strides:?}");
         }
+    }
+
+    #[test]
+    fn rows_of_all_maps_are_even_if_only_rows_are_padded() -> Result<(), Error> {
+        let layer = DropBlock::new(2, 0.1)?;
+        for (shape, strides, even) in [
+            (Shape::nchw(2, 3, 4, 5), [96, 32, 32, 8, 1], true),
+            (Shape::nchw(2, 3, 4, 5), [96, 40, 40, 8, 1], false),
+            (Shape::nchw(2, 3, 4, 5), [104, 32, 32, 8, 1], false),
+            (Shape::nchw(1, 3, 4, 5), [1, 32, 32, 8, 1], true),
+            (Shape::nchw(2, 1, 4, 5), [32, 1, 32, 8, 1], true),
+            (Shape::ncdhw(2, 3, 6, 4, 5), [576, 192, 32, 8, 1], true),
+            (Shape::ncdhw(2, 3, 6, 4, 5), [720, 240, 40, 8, 1], false),
+        ] {
+            let (geometry, sizes) = (Geometry::new(&layer, &shape), shape.sizes());
+            let rows = Rows::new(&sizes, &strides, 0);
+            assert_eq!(geometry.rows_are_even(&rows), even, "{strides:?}");
+            for row in (0..geometry.units() / rows.len).filter(|_| even) {
+                let (map, at) = (row * rows.len / geometry.plane, row * rows.len % geometry.plane);
+                let element = rows.element(map / sizes[1], map % sizes[1], at);
+                assert_eq!(element as isize, row as isize * rows.row, "{strides:?}");
+            }
+        }
+        Ok(())
     }
 
     #[test]
