@@ -19,22 +19,13 @@ pub(super) const CHANNELS: usize = BLOCKS * BLOCK;
 /// The bits of 64 positions: a row of words for each, so that they lie as its channels do.
 pub(super) type Turned = [u64; BLOCKS * BLOCK];
 
-/// The scales of neighbouring channels at some positions.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Across<'a, S> {
-    One(S),
-    /// Those of the channels, the same at each position.
-    Channels(&'a [[S; BLOCK]]),
-    /// Those of the positions, the same for each channel.
-    Positions(&'a [[S; BLOCK]]),
-}
-
 /// Applies one bit per unit to neighbouring channels at positions that are `step` apart.
 ///
 /// * `elements`: from that of the first channel at the first position on.
 /// * `channels`: how many, [`CHANNELS`] at most.
 /// * `bits`: channel by channel; the bit of the first channel at the first position is `bit`,
 ///   that of the next channel lies `stride` bits further.
+/// * `scales`: runs are positions, and `Each` are scales of the channels.
 #[allow(clippy::too_many_arguments, reason = "two of them are two numbers each")]
 // Not inlined, or all passes would have its stack.
 #[inline(never)]
@@ -46,93 +37,47 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
     (positions, step): (usize, usize),
     bits: &[u64],
     (bit, stride): (usize, usize),
-    across: Across<'_, A::Scale>,
+    scales: Scales<'_, A::Scale>,
 ) {
     let mut turned = [0; BLOCKS * BLOCK];
-    for (i, first) in (0..positions).step_by(BLOCK).enumerate() {
+    for first in (0..positions).step_by(BLOCK) {
         let len = (positions - first).min(BLOCK);
         let elements = &mut elements.from(first * step);
-        let first = (bit + first, stride);
-        let of_positions = match across {
-            Across::Positions(scales) => scales.get(i).and_then(|scales| scales.get(..len)),
-            _ => None,
+        let scales = match scales {
+            Scales::Runs(scales) => {
+                Scales::Runs(scales.get(first..first + len).unwrap_or_default())
+            }
+            scales => scales,
         };
-        if step == channels && channels < BLOCK && !of_positions.is_some_and(A::have_zero) {
+        let bits_of_first = (bit + first, stride);
+        // Where few channels lie side by side without gaps, bits do so as well: a run for each position
+        // would take many times as long.
+        let bit_step = if step == channels && channels < BLOCK {
             if channels <= FEW {
-                interleave(bits, first, channels, &mut turned);
+                interleave(bits, bits_of_first, channels, &mut turned);
             } else {
-                turn_for(level, bits, first, (channels, len), &mut turned);
+                turn_for(level, bits, bits_of_first, (channels, len), &mut turned);
                 pack(&mut turned, channels);
             }
-            apply_packed(action, elements, &turned, (len, channels), across, of_positions);
-            continue;
-        }
-        turn_for(level, bits, first, (channels, len), &mut turned);
-        let bit_step = row_words(channels) * bits::WORD_BITS;
-        let runs = Runs { bits: &turned, bit: 0, count: len, len: channels, step, bit_step };
-        let scales = match across {
-            Across::One(scale) => Scales::One(scale),
-            Across::Channels(scales) => Scales::Each(scales),
-            Across::Positions(_) => {
-                for (i, &scale) in of_positions.unwrap_or_default().iter().enumerate() {
-                    if A::is_zero(scale) {
-                        elements.fill(i * step, (channels, 1), action.dropped());
-                        continue;
-                    }
-                    let runs = Runs::one(&turned, i * bit_step, channels);
-                    action.runs(&mut elements.from(i * step), runs, Scales::One(scale));
-                }
-                continue;
-            }
+            channels
+        } else {
+            turn_for(level, bits, bits_of_first, (channels, len), &mut turned);
+            row_words(channels) * bits::WORD_BITS
         };
-        maps(action, elements, runs, scales);
-    }
-}
-
-/// Applies bits in the order of the elements, where few channels lie side by side without gaps. They
-/// are one run, as a run for each position would take many times as long.
-// Not inlined, or all passes would have its stack.
-#[inline(never)]
-fn apply_packed<T: Copy, A: Action<T>>(
-    action: A,
-    elements: &mut Tensor<'_, T>,
-    bits: &[u64],
-    (positions, channels): (usize, usize),
-    across: Across<'_, A::Scale>,
-    of_positions: Option<&[A::Scale]>,
-) {
-    /// The scales that are written out at a time.
-    const SCALES: usize = 256;
-    let one = match (across, of_positions) {
-        (Across::One(scale), _) => Some(scale),
-        // Inside the map neighbours have the same scale.
-        (_, Some([first, others @ ..])) if others.iter().all(|scale| scale == first) => {
-            Some(*first)
-        }
-        _ => None,
-    };
-    if let Some(scale) = one {
-        return action.runs(elements, Runs::one(bits, 0, positions * channels), Scales::One(scale));
-    }
-    let mut each = [[A::ONE; BLOCK]; SCALES / BLOCK];
-    let at_once = SCALES / channels.max(1);
-    for first in (0..positions).step_by(at_once.max(1)) {
-        let range = first..positions.min(first + at_once);
-        let mut places = &mut *each.as_flattened_mut();
-        for position in range.clone() {
-            let Some((place, others)) = places.split_at_mut_checked(channels) else { break };
-            places = others;
-            match (across, of_positions.and_then(|scales| scales.get(position))) {
-                (_, Some(&scale)) => place.fill(scale),
-                (Across::Channels(scales), None) => {
-                    place.iter_mut().zip(scales.as_flattened()).for_each(|(y, &x)| *y = x);
+        let runs = Runs { bits: &turned, bit: 0, count: len, len: channels, step, bit_step };
+        match scales {
+            Scales::Runs(scales) if A::have_zero(scales) => {
+                for ((run, bit), &scale) in runs.each().zip(scales) {
+                    if A::is_zero(scale) {
+                        elements.fill(run.start, (channels, 1), action.dropped());
+                    } else {
+                        let one = Runs::one(runs.bits, bit, channels);
+                        action.runs(&mut elements.part(run), one, Scales::One(scale));
+                    }
                 }
-                _ => {}
             }
+            scales => maps(action, elements, runs, scales),
         }
-        let part = range.start * channels..range.end * channels;
-        let runs = Runs::one(bits, part.start, part.len());
-        action.runs(&mut elements.part(part), runs, Scales::Each(&each));
     }
 }
 
@@ -202,7 +147,7 @@ pub(super) const fn row_words(channels: usize) -> usize {
 pub(super) fn turn(
     bits: &[u64],
     (bit, stride): (usize, usize),
-    channels: usize,
+    (channels, positions): (usize, usize),
     turned: &mut Turned,
 ) {
     for (i, start) in (0..channels).step_by(BLOCK).enumerate().take(BLOCKS) {
@@ -212,7 +157,7 @@ pub(super) fn turn(
         }
         transpose(&mut words);
         let places = turned.iter_mut().skip(i).step_by(row_words(channels));
-        places.zip(&words).for_each(|(place, &word)| *place = word);
+        places.zip(&words).take(positions).for_each(|(place, &word)| *place = word);
     }
 }
 
@@ -256,7 +201,7 @@ mod tests {
         for channels in (1..BLOCK).step_by(if cfg!(miri) { 5 } else { 1 }) {
             for (bit, stride) in [(0, 3), (5, 4), (64, 0)] {
                 let mut packed = [0; BLOCKS * BLOCK];
-                turn(&words, (bit, stride), channels, &mut packed);
+                turn(&words, (bit, stride), (channels, BLOCK), &mut packed);
                 pack(&mut packed, channels);
                 for i in 0..BLOCK * channels {
                     let (position, channel) = (i / channels, i % channels);

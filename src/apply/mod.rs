@@ -95,18 +95,18 @@ pub(crate) enum Scales<'a, S> {
     One(S),
     /// One for each element, in blocks.
     Each(&'a [[S; BLOCK]]),
-    /// That of the count of its group, for groups of so many elements.
-    Counted(usize),
+    /// One for each run.
+    Runs(&'a [S]),
 }
 
 impl<S: Copy> Scales<'_, S> {
-    /// That of an element. It does not follow from a count.
+    /// That of an element of a single run.
     #[inline]
     fn of(&self, i: usize) -> Option<S> {
         match self {
             Scales::One(scale) => Some(*scale),
             Scales::Each(scales) => scales.as_flattened().get(i).copied(),
-            Scales::Counted(_) => None,
+            Scales::Runs(scales) => scales.first().copied(),
         }
     }
 }
@@ -158,12 +158,12 @@ fn turn(
     level: Level,
     bits: &[u64],
     first: (usize, usize),
-    (channels, positions): (usize, usize),
+    len: (usize, usize),
     turned: &mut channels_last::Turned,
 ) {
     match level {
-        Level::Scalar | Level::Simd(_) => channels_last::turn(bits, first, channels, turned),
-        Level::X86(x86) => on_x86!(x86, x86::turn(x86, bits, first, (channels, positions), turned)),
+        Level::Scalar | Level::Simd(_) => channels_last::turn(bits, first, len, turned),
+        Level::X86(x86) => on_x86!(x86, x86::turn(x86, bits, first, len, turned)),
     }
 }
 

@@ -18,6 +18,9 @@ const LONGEST: usize = 2048;
 /// The scales that are written out for maps that follow one another.
 const PERIOD: usize = 256;
 
+/// The longest runs whose scales, each one's own, are written out.
+const SMALL: usize = 48;
+
 /// Applies maps, which are one run where they follow one another as their bits do.
 #[inline]
 pub(super) fn maps<T: Copy, A: Action<T>>(
@@ -33,6 +36,9 @@ pub(super) fn maps<T: Copy, A: Action<T>>(
         }
         Scales::Each(each) if step == len && bit_step == len && len <= PERIOD / 2 => {
             small_maps(action, tensor, runs, each);
+        }
+        Scales::Runs(of_runs) if step == len && bit_step == len && len <= SMALL => {
+            small_runs(action, tensor, runs, of_runs);
         }
         _ => action.runs(tensor, runs, scales),
     }
@@ -58,6 +64,42 @@ fn small_maps<T: Copy, A: Action<T>>(
         let (start, end) = (first * len, count.min(first + maps) * len);
         let runs = Runs::one(bits, bit + start, end - start);
         action.runs(&mut tensor.part(start..end), runs, Scales::Each(&repeated));
+    }
+}
+
+/// Applies small runs that follow one another as their bits do, each with a scale of its own. Scales are
+/// written out, as for [`small_maps`].
+#[inline(never)]
+fn small_runs<T: Copy, A: Action<T>>(
+    action: A,
+    tensor: &mut Tensor<'_, T>,
+    Runs { bits, bit, len, .. }: Runs<'_>,
+    scales: &[A::Scale],
+) {
+    let mut each = [[A::ONE; BLOCK]; PERIOD / BLOCK];
+    let at_once = PERIOD / len.max(1);
+    for first in (0..scales.len()).step_by(at_once.max(1)) {
+        let end = scales.len().min(first + at_once);
+        let (start, end) = (first * len, end * len);
+        let scales = scales.get(first..).unwrap_or_default();
+        let scales = scales.get(..at_once).unwrap_or(scales);
+        let scales = match scales {
+            // Inside the map positions have the same scale.
+            &[first, ref others @ ..] if others.iter().all(|&scale| scale == first) => {
+                Scales::One(first)
+            }
+            _ => {
+                let mut places = &mut *each.as_flattened_mut();
+                for &scale in scales {
+                    let Some((place, others)) = places.split_at_mut_checked(len) else { break };
+                    place.fill(scale);
+                    places = others;
+                }
+                Scales::Each(&each)
+            }
+        };
+        let runs = Runs::one(bits, bit + start, end - start);
+        action.runs(&mut tensor.part(start..end), runs, scales);
     }
 }
 

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::action::Action;
-use super::channels_last::{Across, BLOCKS, CHANNELS, apply_channels_last};
+use super::channels_last::{BLOCKS, CHANNELS, apply_channels_last};
 use super::repeated::maps;
 use super::{BLOCK, Runs, Scales, Tensor, Walk};
 use crate::bits;
@@ -12,14 +12,18 @@ use crate::plan::geometry::Geometry;
 
 impl Walk<'_> {
     /// Applies planes row by row of the map, each row in as many planes as stay in the second cache.
+    /// Without scales each plane has that of its group.
     pub(super) fn rows<T: Copy, A: Action<T>>(
         &self,
         action: A,
         tensor: &mut Tensor<'_, T>,
         planes: Range<usize>,
-        scales: Scales<'_, A::Scale>,
+        scales: Option<Scales<'_, A::Scale>>,
     ) {
-        if matches!(scales, Scales::One(_)) && !self.channels_adjacent() && self.rows.are_padded() {
+        if let Some(scales @ Scales::One(_)) = scales
+            && !self.channels_adjacent()
+            && self.rows.are_padded()
+        {
             return self.padded_rows(action, tensor, planes, scales);
         }
         self.for_each_part(planes, |planes| {
@@ -67,14 +71,14 @@ impl Walk<'_> {
     }
 
     /// Applies a part of a row of the map in some planes of the mask. `Each` are scales of the
-    /// positions.
+    /// positions; without scales each plane has that of its group.
     pub(super) fn row<T: Copy, A: Action<T>>(
         &self,
         action: A,
         tensor: &mut Tensor<'_, T>,
         planes: Range<usize>,
         row: Range<usize>,
-        scales: Scales<'_, A::Scale>,
+        scales: Option<Scales<'_, A::Scale>>,
     ) {
         let &Geometry { channels, mask_channels, .. } = self.geometry;
         let shared = mask_channels != channels;
@@ -85,11 +89,8 @@ impl Walk<'_> {
         while next < planes.end {
             let (mask_sample, channel) = (next / mask_channels.max(1), next % mask_channels.max(1));
             let bit = self.tile.bit(next, row.start);
-            let scales = match scales {
-                // Of channels that lie side by side and share a mask.
-                Scales::Counted(_) => Scales::One(self.scale_of_plane::<T, A>(next)),
-                scales => scales,
-            };
+            // Of channels that lie side by side and share a mask, if it is that of the group.
+            let scales = scales.unwrap_or_else(|| Scales::One(self.scale_of_plane::<T, A>(next)));
             // The channels that follow have bits of their own, or the same.
             let run = if shared {
                 0..channels
@@ -136,9 +137,9 @@ impl Walk<'_> {
     ) {
         let (channels, step) = (self.geometry.channels, self.rows.step.unsigned_abs());
         if step == channels && channels < BLOCK {
-            let across = match scales {
-                Scales::Each(scales) => Across::Positions(scales),
-                scales => Across::One(scales.of(0).unwrap_or(A::ONE)),
+            let scales = match scales {
+                Scales::Each(scales) => Scales::Runs(scales.as_flattened()),
+                scales => scales,
             };
             // All channels have the same bits.
             return apply_channels_last(
@@ -149,7 +150,7 @@ impl Walk<'_> {
                 (positions, step),
                 self.tile.bits,
                 (bit, 0),
-                across,
+                scales,
             );
         }
         let mut at = 0;
@@ -203,7 +204,7 @@ impl Walk<'_> {
         tensor: &mut Tensor<'_, T>,
         planes: Range<usize>,
         row: Range<usize>,
-        scales: Scales<'_, A::Scale>,
+        scales: Option<Scales<'_, A::Scale>>,
     ) {
         let group_planes = self.geometry.group_planes;
         let channels = self.geometry.channels.max(1);
@@ -213,19 +214,19 @@ impl Walk<'_> {
             let run = next..planes.end.min(next - channel + channels).min(next + CHANNELS);
             next = run.end;
             let mut by_channel = [[A::ONE; BLOCK]; BLOCKS];
-            let across = match scales {
-                Scales::One(scale) => Across::One(scale),
-                Scales::Each(scales) => Across::Positions(scales),
+            let scales = match scales {
+                Some(Scales::Each(scales)) => Scales::Runs(scales.as_flattened()),
+                Some(scales) => scales,
                 // Channels of one sample: one group.
-                Scales::Counted(_) if group_planes >= channels => {
-                    Across::One(self.scale_of_plane::<T, A>(run.start))
+                None if group_planes >= channels => {
+                    Scales::One(self.scale_of_plane::<T, A>(run.start))
                 }
-                Scales::Counted(_) => {
+                None => {
                     for (scale, plane) in by_channel.as_flattened_mut().iter_mut().zip(run.clone())
                     {
                         *scale = self.scale_of_plane::<T, A>(plane);
                     }
-                    Across::Channels(&by_channel)
+                    Scales::Each(&by_channel)
                 }
             };
             for sample in self.geometry.samples_of(mask_sample) {
@@ -237,7 +238,7 @@ impl Walk<'_> {
                     (row.len(), self.rows.step.unsigned_abs()),
                     self.tile.bits,
                     (self.tile.bit(run.start, row.start), self.tile.stride),
-                    across,
+                    scales,
                 );
             }
         }

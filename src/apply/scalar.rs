@@ -5,10 +5,7 @@
 use core::mem::MaybeUninit;
 
 use super::{BLOCK, Runs, Scales, Stores, Tensor};
-use crate::count::count;
-use crate::cpu::Level;
-use crate::plan::scale::count_scale;
-use crate::{DropCount, Element, bits};
+use crate::{Element, bits};
 
 const LANES: usize = 8;
 
@@ -26,7 +23,7 @@ pub(super) fn apply<T: Element>(
     match scales {
         Scales::One(scale) => one(tensor, runs, scale),
         Scales::Each(scales) => each(tensor, runs, scales),
-        Scales::Counted(len) => for_each_group(Level::Scalar, tensor, runs, len, one),
+        Scales::Runs(scales) => by_run(tensor, runs, scales, one),
     }
 }
 
@@ -72,22 +69,16 @@ pub(super) fn each<T: Element>(
     }
 }
 
-/// Visits the groups of runs, of `len` elements each, with the scale of their count.
-pub(super) fn for_each_group<T: Element>(
-    level: Level,
+/// Runs with a scale for each, for both portable backends.
+pub(super) fn by_run<T: Element>(
     tensor: &mut Tensor<'_, T>,
     runs: Runs<'_>,
-    len: usize,
-    mut visit: impl FnMut(&mut Tensor<'_, T>, Runs<'_>, T::Scale),
+    scales: &[T::Scale],
+    apply: impl Fn(&mut Tensor<'_, T>, Runs<'_>, T::Scale),
 ) {
-    for (run, bit) in runs.each() {
-        for start in (0..run.len()).step_by(len.max(1)) {
-            let group = Runs::one(runs.bits, bit + start, len);
-            let dropped = count(level, runs.bits, group.bit..group.bit + len);
-            let scale = count_scale(DropCount { dropped, total: len as u64 });
-            let start = run.start + start;
-            visit(&mut tensor.part(start..start + len), group, scale);
-        }
+    for ((run, bit), &scale) in runs.each().zip(scales) {
+        let len = run.len();
+        apply(&mut tensor.part(run), Runs::one(runs.bits, bit, len), scale);
     }
 }
 

@@ -4,11 +4,10 @@
 
 use wide::{f32x8, f64x4, u32x8, u64x4};
 
-use super::scalar::{apply_run, each, for_each_group};
+use super::scalar::{apply_run, by_run, each};
 use super::{BLOCK, Runs, Scales, Tensor};
 use crate::Element;
 use crate::bits::Words;
-use crate::cpu::Level;
 
 /// See [`apply`](super::apply).
 #[inline(always)]
@@ -20,10 +19,7 @@ pub(super) fn apply<T: Element>(
     match scales {
         Scales::One(scale) => one(tensor, runs, scale),
         Scales::Each(scales) => each(tensor, runs, scales),
-        Scales::Counted(len) => {
-            let level = Level::of(Some(crate::Backend::Simd));
-            for_each_group(level, tensor, runs, len, one);
-        }
+        Scales::Runs(scales) => by_run(tensor, runs, scales, one),
     }
 }
 

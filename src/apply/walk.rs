@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use super::action::{Action, Apply, DropOnly};
 use super::channels_last::BLOCKS;
+use super::repeated::maps;
 use super::{BLOCK, Runs, Scales, Tensor, apply, drop_only};
 use crate::bits;
 use crate::count::count;
@@ -72,24 +73,50 @@ impl Walk<'_> {
                     tensor.fill(run.element, (run.len, run.step), T::ZERO);
                 });
             }
-            (Some(scale), _) => Scales::One(scale),
+            (Some(scale), _) => Some(Scales::One(scale)),
             (None, Rule::PerPosition) => return self.apply_by_position(tensor, planes),
-            (None, _) => Scales::Counted(self.geometry.group_units()),
+            (None, _) => None,
         };
         if self.is_line() {
             let units = self.tile.units(self.geometry.plane);
+            let tensor = &mut tensor.part(units.clone());
             let runs = Runs::one(self.tile.bits, 0, units.len());
-            return apply(self.level, &mut tensor.part(units), runs, scales);
+            return match scales {
+                Some(scales) => apply(self.level, tensor, runs, scales),
+                None => self.groups(tensor, planes),
+            };
         }
-        match scales {
-            Scales::Counted(_) if !self.channels_adjacent() => {
-                for start in planes.step_by(group.max(1)) {
-                    let group = start..start + group;
-                    let scale = count_scale(self.count_group(group.clone()));
-                    self.rows(Apply(self.level), tensor, group, Scales::One(scale));
-                }
+        if scales.is_some() || self.channels_adjacent() {
+            return self.rows(Apply(self.level), tensor, planes, scales);
+        }
+        for start in planes.step_by(group.max(1)) {
+            let group = start..start + group;
+            let scale = count_scale(self.count_group(group.clone()));
+            self.rows(Apply(self.level), tensor, group, Some(Scales::One(scale)));
+        }
+    }
+
+    /// Applies whole groups of a tensor that is one line, each with the scale of its count. Of a group
+    /// that is dropped altogether nothing is scaled.
+    // Not inlined, or all passes would have its stack.
+    #[inline(never)]
+    fn groups<T: Element>(&self, tensor: &mut Tensor<'_, T>, planes: Range<usize>) {
+        const MOST: usize = BLOCKS * BLOCK;
+        let group = self.geometry.group_planes.max(1);
+        let len = self.geometry.group_units();
+        for first in planes.clone().step_by((group * MOST).max(1)) {
+            let mut scales = [T::Scale::ONE; MOST];
+            let starts = (first..planes.end).step_by(group);
+            let mut count = 0;
+            for (scale, start) in scales.iter_mut().zip(starts) {
+                *scale = count_scale(self.count_group(start..start + group));
+                count += 1;
             }
-            scales => self.rows(Apply(self.level), tensor, planes, scales),
+            let bit = self.tile.bit(first, 0);
+            let runs = Runs { bits: self.tile.bits, bit, count, len, step: len, bit_step: len };
+            let start = (first - planes.start) * self.geometry.plane;
+            let scales = scales.get(..count).unwrap_or_default();
+            maps(Apply(self.level), &mut tensor.from(start), runs, Scales::Runs(scales));
         }
     }
 
@@ -115,7 +142,13 @@ impl Walk<'_> {
                     formed = pattern;
                 }
                 let scales = scales.get(..row.len().div_ceil(BLOCK)).unwrap_or_default();
-                self.row(Apply(self.level), tensor, planes.clone(), row, Scales::Each(scales));
+                self.row(
+                    Apply(self.level),
+                    tensor,
+                    planes.clone(),
+                    row,
+                    Some(Scales::Each(scales)),
+                );
             });
         });
     }
@@ -165,7 +198,7 @@ impl Walk<'_> {
             return drop_only(self.level, &mut tensor.part(units), runs, value);
         }
         let action = DropOnly(self.level, value);
-        self.rows(action, tensor, self.tile.planes(), Scales::One(()));
+        self.rows(action, tensor, self.tile.planes(), Some(Scales::One(())));
     }
 
     /// Writes a value to blocks of a tensor that is one line: those that begin so far from unit `first`.

@@ -8,7 +8,7 @@
 use super::channels_last::Turned;
 use super::select::all_blocks;
 use super::x86_drop::Kept;
-use super::x86_runs::{Each, FIRST_CACHE, One, all_runs, counted};
+use super::x86_runs::{ByRun, Each, FIRST_CACHE, One, all_runs};
 use super::{BLOCK, Runs, Scales, Tensor, scalar, x86_turn};
 use crate::Element;
 use crate::cpu::X86;
@@ -59,9 +59,12 @@ pub(super) fn apply<T: Element>(
                         // instructions.
                         unsafe { all_runs::<T::$vector, _>(tensor, runs, scales) };
                     }
-                    Scales::Counted(len) => {
-                        // SAFETY: this function has the instructions.
-                        unsafe { counted::<T, T::$vector>(tensor, runs, len) };
+                    Scales::Runs(scales) => {
+                        let count = runs.count.min(scales.len());
+                        let (runs, scales) = (Runs { count, ..runs }, ByRun(scales.as_ptr()));
+                        // SAFETY: there are scales for all `count`; this function has the
+                        // instructions.
+                        unsafe { all_runs::<T::$vector, _>(tensor, runs, scales) };
                     }
                 }
             }

@@ -9,8 +9,6 @@ use core::ops::Range;
 use super::x86::Vector;
 use super::{BLOCK, Runs, Stores, Tensor};
 use crate::bits::{self, Words};
-use crate::plan::scale::count_scale;
-use crate::{DropCount, Element};
 
 /// The least number of elements that repays aligning stores.
 const LONG: usize = 1024;
@@ -21,40 +19,18 @@ pub(super) const FIRST_CACHE: usize = 1 << 15;
 /// The least number of elements that repays streams and the fence after them.
 const STREAM: usize = 8192;
 
-/// Runs of groups of `len` elements, each with the scale of its own count.
-///
-/// # Safety
-///
-/// The level's instructions are there.
-#[inline(always)]
-pub(super) unsafe fn counted<T: Element, V: Vector<Element = T, Scale = T::Scale>>(
-    tensor: &mut Tensor<'_, T>,
-    runs: Runs<'_>,
-    len: usize,
-) {
-    for (run, bit) in runs.each() {
-        for start in (0..run.len()).step_by(len.max(1)) {
-            let mut dropped = 0;
-            for at in (start..start + len).step_by(BLOCK) {
-                let word = bits::load(runs.bits, bit + at) & bits::low(start + len - at);
-                dropped += u64::from(word.count_ones());
-            }
-            let scale = count_scale(DropCount { dropped, total: len as u64 });
-            let mut group = tensor.part(run.start + start..run.start + start + len);
-            // SAFETY: the instructions are there.
-            unsafe {
-                let scales = One::<V>(V::splat(scale));
-                all_runs(&mut group, Runs::one(runs.bits, bit + start, len), scales);
-            }
-        }
-    }
-}
-
 /// Where the scales of a vector come from. Closures would not do: what is not inlined loses the
 /// instructions.
 pub(super) trait VectorScales<V: Vector>: Copy {
     /// Whether a vector may begin anywhere.
     const ANYWHERE: bool;
+    /// Those of one run.
+    type OfRun: VectorScales<V>;
+
+    /// # Safety
+    ///
+    /// Run `i` has scales; the level's instructions are there.
+    unsafe fn of_run(self, i: usize) -> Self::OfRun;
 
     /// # Safety
     ///
@@ -67,6 +43,12 @@ pub(super) struct One<V: Vector>(pub(super) V::Scales);
 
 impl<V: Vector> VectorScales<V> for One<V> {
     const ANYWHERE: bool = true;
+    type OfRun = Self;
+
+    #[inline(always)]
+    unsafe fn of_run(self, _: usize) -> Self {
+        self
+    }
 
     #[inline(always)]
     unsafe fn at(self, _: usize) -> V::Scales {
@@ -80,11 +62,38 @@ pub(super) struct Each<S>(pub(super) *const S);
 
 impl<V: Vector> VectorScales<V> for Each<V::Scale> {
     const ANYWHERE: bool = false;
+    type OfRun = Self;
+
+    #[inline(always)]
+    unsafe fn of_run(self, _: usize) -> Self {
+        self
+    }
 
     #[inline(always)]
     unsafe fn at(self, start: usize) -> V::Scales {
         // SAFETY: the caller's.
         unsafe { V::scales(self.0.add(start)) }
+    }
+}
+
+/// One for each run.
+#[derive(Clone, Copy)]
+pub(super) struct ByRun<S>(pub(super) *const S);
+
+impl<V: Vector> VectorScales<V> for ByRun<V::Scale> {
+    const ANYWHERE: bool = true;
+    type OfRun = One<V>;
+
+    #[inline(always)]
+    unsafe fn of_run(self, i: usize) -> One<V> {
+        // SAFETY: the caller's.
+        One(unsafe { V::splat(*self.0.add(i)) })
+    }
+
+    #[inline(always)]
+    unsafe fn at(self, _: usize) -> V::Scales {
+        // SAFETY: the caller's.
+        unsafe { V::splat(*self.0) }
     }
 }
 
@@ -124,6 +133,8 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
         // From here on `x` and `y` are valid for `len` elements, and equal or apart.
         // SAFETY: the last run ends inside the tensor.
         let (x, y) = unsafe { (x.add(i * runs.step), y.add(i * runs.step)) };
+        // SAFETY: the caller's.
+        let scales = unsafe { scales.of_run(i) };
         let mut start = 0;
         if S::ANYWHERE && len >= LONG {
             // Stores that cross no cache line. Halves may lie so that this cannot be; no matter.
@@ -155,11 +166,11 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
         // SAFETY: blocks are whole, and where they are streamed aligned; the instructions are there.
         unsafe {
             if stores == Stores::Streamed && whole.len() >= STREAM && is_aligned {
-                whole_blocks::<V, S, true>(x, y, whole, &mut words, scales, [true, false]);
+                whole_blocks::<V, _, true>(x, y, whole, &mut words, scales, [true, false]);
                 _mm_sfence();
             } else {
                 let fetch = [fetch, fetch && !core::ptr::eq(x, y)];
-                whole_blocks::<V, S, false>(x, y, whole, &mut words, scales, fetch);
+                whole_blocks::<V, _, false>(x, y, whole, &mut words, scales, fetch);
             }
         }
         if start == len {
@@ -232,7 +243,7 @@ unsafe fn few_vectors<V: Vector, S: VectorScales<V>, const N: usize>(
         // SAFETY: each vector has `LANES` elements of the run; the instructions are there.
         unsafe {
             let (x, y) = (x.add(i * runs.step), y.add(i * runs.step));
-            let word = bits.of_run(i);
+            let (word, scales) = (bits.of_run(i), scales.of_run(i));
             let mut vectors = [V::select(x, V::word(word), 0, scales.at(0)); N];
             for (i, vector) in vectors.iter_mut().enumerate().skip(1) {
                 let start = if i + 1 < N { i * V::LANES } else { last };
@@ -263,7 +274,7 @@ unsafe fn some_vectors<V: Vector, S: VectorScales<V>>(
         // instructions are there.
         unsafe {
             let (x, y) = (x.add(i * runs.step), y.add(i * runs.step));
-            let word = bits.of_run(i);
+            let (word, scales) = (bits.of_run(i), scales.of_run(i));
             // A last vector that overlaps the one before it, made before that one is written.
             let overlap = match len.checked_sub(V::LANES) {
                 Some(last) if V::OVERLAPS => {
@@ -395,10 +406,10 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::Backend;
     use crate::apply::{Scales, apply};
     use crate::cpu::Level;
     use crate::tensor::as_uninit;
+    use crate::{Backend, Element};
 
     /// Streams, which tensors take that tests do not have, write what stores write: from every place
     /// in a line, with and without a rest, one scale and several.

@@ -138,9 +138,9 @@ mod tests {
                 let whole = (channels - 1) * stride + 64;
                 for bit in [0, 5, 63, end.saturating_sub(whole), end.saturating_sub(whole / 2)] {
                     let mut expected = [0; BLOCKS * BLOCK];
-                    channels_last::turn(&words, (bit, stride), channels, &mut expected);
-                    let mut turned = [!0; BLOCKS * BLOCK];
                     let len = (channels, positions);
+                    channels_last::turn(&words, (bit, stride), len, &mut expected);
+                    let mut turned = [!0; BLOCKS * BLOCK];
                     turn(Level::of(None), &words, (bit, stride), len, &mut turned);
                     let row = row_words(channels);
                     for (i, word) in turned.iter().enumerate().take(positions * row) {
