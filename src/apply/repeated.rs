@@ -18,8 +18,8 @@ const LONGEST: usize = 2048;
 /// The scales that are written out for maps that follow one another.
 const PERIOD: usize = 256;
 
-/// The longest runs whose scales, each one's own, are written out.
-const SMALL: usize = 48;
+/// The longest runs whose scales, each its own, are written out: no vector fits them.
+const SMALL: usize = 8;
 
 /// Applies maps, which are one run where they follow one another as their bits do.
 #[inline]
