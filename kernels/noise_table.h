@@ -1,4 +1,4 @@
-// The quantiles between which noise is interpolated, the same as in src/noise_table.rs, which
+// The quantiles between which noise is interpolated, the same as in src/noise/table.rs, which
 // .ci/ptx checks. They lie in global memory, as threads read different entries.
 #ifndef DROPBLOCK_NOISE_TABLE_H
 #define DROPBLOCK_NOISE_TABLE_H

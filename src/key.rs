@@ -150,14 +150,18 @@ impl Streams {
     }
 }
 
+/// What SplitMix64 adds, and what its finaliser multiplies by.
+pub(crate) const WEYL: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const MIX: [u64; 2] = [0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb];
+
 /// One output of SplitMix64 (Steele, Lea, Flood 2014) seeded with `word`.
 pub(crate) const fn hash(word: u64) -> u64 {
-    mix(word.wrapping_add(0x9e37_79b9_7f4a_7c15))
+    mix(word.wrapping_add(WEYL))
 }
 
 /// The finaliser of SplitMix64, a bijection.
 pub(crate) const fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z = (z ^ (z >> 30)).wrapping_mul(MIX[0]);
+    z = (z ^ (z >> 27)).wrapping_mul(MIX[1]);
     z ^ (z >> 31)
 }

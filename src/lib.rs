@@ -110,7 +110,6 @@ mod keep;
 mod key;
 mod mask;
 mod noise;
-mod noise_table;
 mod plan;
 mod preset;
 pub mod reference;

@@ -28,7 +28,7 @@ use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 use crate::element::arithmetic::Ratio as _;
-use crate::noise_table::QUANTILES;
+use crate::noise::QUANTILES;
 use crate::{Alignment, DropBlock, Element, Gamma, Key, Layout, Region, Scale, Shape, Sharing};
 
 const ONE: u64 = 1 << 63;

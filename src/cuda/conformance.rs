@@ -8,7 +8,7 @@ use core::hint::black_box;
 
 use half::f16;
 
-use crate::noise_table::QUANTILES;
+use crate::noise::QUANTILES;
 
 use super::launch::launch;
 use super::params::Call;

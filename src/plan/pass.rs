@@ -12,7 +12,7 @@ use super::scale::Rule;
 use crate::apply::{Tensor, Units, Walk, apply_line};
 use crate::count::count;
 use crate::mask::{Source, Tile, ignore};
-use crate::noise::Noise;
+use crate::noise::{Batch, Noise};
 use crate::{Drawn, DropCount, Element, Error, Fill, Key, Scale, View, ViewMut, tensor};
 
 /// Everything that a pass has to know but the elements: what a shard of a batch changes.
@@ -362,15 +362,31 @@ impl Pass<'_> {
 
     /// Writes noise to dropped units, if there is any.
     fn fill_noise<T: Element>(&self, tensor: &mut Tensor<'_, T>, tile: &Tile<'_>) {
-        // A copy, so that nothing points into the pass: compilers then know what it holds.
-        let Some((noise, first)) = self.noise else { return };
+        if let Some((noise, first)) = self.noise {
+            self.fill_with(noise, first, tensor, tile);
+        }
+    }
+
+    // Not inlined, or all passes would have its stack.
+    #[inline(never)]
+    fn fill_with<T: Element>(
+        &self,
+        noise: Noise,
+        first: u64,
+        tensor: &mut Tensor<'_, T>,
+        tile: &Tile<'_>,
+    ) {
+        let mut write = |elements: &[usize], deviates: &[i32]| {
+            for (&element, &deviate) in elements.iter().zip(deviates) {
+                tensor.replace(element, |_| T::from_deviate(deviate));
+            }
+        };
+        let mut batch = Batch::new(noise, self.source.level);
         self.walk(tile, &[]).for_each_run(Units::Dropped, |run| {
             let unit = first.wrapping_add(run.index as u64);
-            noise.for_each(unit, run.len, |i, deviate| {
-                let element = run.element.wrapping_add_signed(i as isize * run.step);
-                tensor.replace(element, |_| T::from_deviate(deviate));
-            });
+            batch.add(unit, (run.element, run.step), run.len, &mut write);
         });
+        batch.write(&mut write);
     }
 
     /// A pass where nothing is dropped: every element is scaled, or left as it is.

@@ -7,8 +7,14 @@
 //! comes within 2 * 10^-5 of the quantile, and the variance is 1 to within 10^-6. The largest
 //! deviate is 6.34.
 
+use crate::cpu::{Level, on_x86};
 use crate::key::{Streams, hash, mix};
-use crate::noise_table::QUANTILES;
+
+mod table;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86;
+
+pub(crate) use table::QUANTILES;
 
 /// The number of units of a deviate in 1.
 pub(crate) const ONE: f64 = (1 << 28) as f64;
@@ -27,41 +33,92 @@ impl Noise {
         Self { a: mix(a ^ 0x4e_6f69_7365), b: mix(b ^ 0x4e_6f69_7365) }
     }
 
-    /// The 32 bits of a unit of the tensor, numbered in the whole batch plane by plane.
-    #[inline]
-    pub(crate) const fn draw(&self, unit: u64) -> u32 {
-        (self.pair(unit) >> (32 * (unit & 1))) as u32
-    }
-
-    /// The bits of a unit and of its neighbour, the even one's first.
+    /// The bits of a unit of the tensor, numbered in the whole batch plane by plane, and of its
+    /// neighbour, the even one's first.
     #[inline]
     const fn pair(&self, unit: u64) -> u64 {
         mix(mix(hash(unit >> 1) ^ self.a).wrapping_add(self.b))
     }
 
-    /// The normal deviate of a unit, in units of 2^-28.
-    #[inline]
-    pub(crate) fn deviate(&self, unit: u64) -> i32 {
-        normal(self.draw(unit))
+    /// The normal deviates of so many units, in units of 2^-28; those of others are left open.
+    fn deviates(&self, units: &[u64; MOST], len: usize, deviates: &mut [i32; MOST]) {
+        let (mut last, mut pair) = (None, 0);
+        for (&unit, deviate) in units.iter().zip(deviates).take(len) {
+            // Neighbours share a hash.
+            if last != Some(unit >> 1) {
+                (last, pair) = (Some(unit >> 1), self.pair(unit));
+            }
+            *deviate = normal((pair >> (32 * (unit & 1))) as u32);
+        }
+    }
+}
+
+/// The most units of a batch, and how many are noted at a time.
+const MOST: usize = 64;
+const STEP: usize = 8;
+
+/// Units whose noise is drawn together.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    noise: Noise,
+    level: Level,
+    units: [u64; MOST],
+    elements: [usize; MOST],
+    len: usize,
+}
+
+impl Batch {
+    pub(crate) const fn new(noise: Noise, level: Level) -> Self {
+        Self { noise, level, units: [0; MOST], elements: [0; MOST], len: 0 }
     }
 
-    /// Visits those of `len` units from this one on, in order. Neighbours share a hash.
+    /// Adds some units from `unit` on, whose elements lie `step` apart. When there are enough, `write`
+    /// gets elements and their deviates.
     #[inline]
-    pub(crate) fn for_each(&self, unit: u64, len: usize, mut visit: impl FnMut(usize, i32)) {
-        let mut i = 0;
-        if unit & 1 == 1 && len > 0 {
-            visit(0, self.deviate(unit));
-            i = 1;
+    pub(crate) fn add(
+        &mut self,
+        unit: u64,
+        (element, step): (usize, isize),
+        len: usize,
+        mut write: impl FnMut(&[usize], &[i32]),
+    ) {
+        for first in (0..len).step_by(STEP) {
+            if self.len > MOST - STEP {
+                self.write(&mut write);
+            }
+            // All of a step, as how many are wanted cannot be predicted.
+            let end = self.len + STEP;
+            if let Some(units) = self.units.get_mut(self.len..end)
+                && let Some(elements) = self.elements.get_mut(self.len..end)
+            {
+                for (i, (place, to)) in units.iter_mut().zip(elements).enumerate() {
+                    *place = unit.wrapping_add((first + i) as u64);
+                    *to = element.wrapping_add_signed((first + i) as isize * step);
+                }
+            }
+            self.len += STEP.min(len - first);
         }
-        while i + 2 <= len {
-            let pair = self.pair(unit.wrapping_add(i as u64));
-            visit(i, normal(pair as u32));
-            visit(i + 1, normal((pair >> 32) as u32));
-            i += 2;
+    }
+
+    /// Hands over what is left.
+    // Not inlined, as every place where units are added would have it.
+    #[inline(never)]
+    pub(crate) fn write(&mut self, mut write: impl FnMut(&[usize], &[i32])) {
+        let mut deviates = [0; MOST];
+        match self.level {
+            Level::Scalar | Level::Simd(_) => {
+                self.noise.deviates(&self.units, self.len, &mut deviates);
+            }
+            Level::X86(x86) => {
+                on_x86!(x86, x86::deviates(x86, &self.noise, &self.units, self.len, &mut deviates));
+            }
         }
-        if i < len {
-            visit(i, self.deviate(unit.wrapping_add(i as u64)));
+        if let (Some(elements), Some(deviates)) =
+            (self.elements.get(..self.len), deviates.get(..self.len))
+        {
+            write(elements, deviates);
         }
+        self.len = 0;
     }
 }
 
