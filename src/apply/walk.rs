@@ -8,7 +8,7 @@ use super::channels_last::BLOCKS;
 use super::repeated::maps;
 use super::{BLOCK, Runs, Scales, Tensor, apply, drop_only};
 use crate::bits;
-use crate::count::count;
+use crate::count::{count, count_each};
 use crate::cpu::Level;
 use crate::mask::{Sampler, Tile};
 use crate::plan::geometry::{Geometry, Rows};
@@ -101,22 +101,21 @@ impl Walk<'_> {
     // Not inlined, or all passes would have its stack.
     #[inline(never)]
     fn groups<T: Element>(&self, tensor: &mut Tensor<'_, T>, planes: Range<usize>) {
-        const MOST: usize = BLOCKS * BLOCK;
         let group = self.geometry.group_planes.max(1);
         let len = self.geometry.group_units();
-        for first in planes.clone().step_by((group * MOST).max(1)) {
-            let mut scales = [T::Scale::ONE; MOST];
-            let starts = (first..planes.end).step_by(group);
-            let mut count = 0;
-            for (scale, start) in scales.iter_mut().zip(starts) {
-                *scale = count_scale(self.count_group(start..start + group));
-                count += 1;
-            }
+        for first in planes.clone().step_by((group * BLOCK).max(1)) {
+            let (mut counts, mut scales) = ([0; BLOCK], [T::Scale::ONE; BLOCK]);
+            let count = ((planes.end - first) / group).min(BLOCK);
             let bit = self.tile.bit(first, 0);
+            let counts = counts.get_mut(..count).unwrap_or_default();
+            count_each(self.level, self.tile.bits, bit, len, counts);
+            for (scale, &mut dropped) in scales.iter_mut().zip(counts) {
+                *scale = count_scale(DropCount { dropped, total: len as u64 });
+            }
+            let scales = Scales::Runs(scales.get(..count).unwrap_or_default());
             let runs = Runs { bits: self.tile.bits, bit, count, len, step: len, bit_step: len };
             let start = (first - planes.start) * self.geometry.plane;
-            let scales = scales.get(..count).unwrap_or_default();
-            maps(Apply(self.level), &mut tensor.from(start), runs, Scales::Runs(scales));
+            maps(Apply(self.level), &mut tensor.from(start), runs, scales);
         }
     }
 

@@ -128,6 +128,7 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
         // SAFETY: the last run ends inside the tensor; the rest is the caller's.
         return unsafe { short_runs::<V, S>(x, y, runs, scales) };
     }
+    let fetch = [fetch, fetch && !core::ptr::eq(x, y)];
     for i in 0..runs.count {
         let (len, bit) = (runs.len, runs.bit + i * runs.bit_step);
         // From here on `x` and `y` are valid for `len` elements, and equal or apart.
@@ -136,6 +137,7 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
         // SAFETY: the caller's.
         let scales = unsafe { scales.of_run(i) };
         let mut start = 0;
+        let mut streams = false;
         if S::ANYWHERE && len >= LONG {
             // Stores that cross no cache line. Halves may lie so that this cannot be; no matter.
             start = y.align_offset(V::LANES * size_of::<V::Element>()) % V::LANES;
@@ -147,54 +149,50 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
                 }
             }
         }
+        if stores == Stores::Streamed && len >= STREAM + start {
+            streams = y.wrapping_add(start).align_offset(size_of::<V>()) == 0;
+        }
         // A last vector that overlaps the one before it, made before that one is written.
-        let last =
-            if V::OVERLAPS && len >= start + V::LANES && !(len - start).is_multiple_of(V::LANES) {
-                let last = len - V::LANES;
-                // SAFETY: `LANES` elements are left; the instructions are there.
-                Some(unsafe {
-                    let word = V::word(bits::load(bits, bit + last));
-                    V::select(x.add(last), word, 0, scales.at(last))
-                })
-            } else {
-                None
-            };
+        let rest = (len - start) % BLOCK;
+        let overlap = if V::OVERLAPS && !rest.is_multiple_of(V::LANES) {
+            let last = len - V::LANES;
+            // SAFETY: a run has more elements than a vector; the instructions are there.
+            Some(unsafe {
+                let word = V::word(bits::load(bits, bit + last));
+                V::select(x.add(last), word, 0, scales.at(last))
+            })
+        } else {
+            None
+        };
         let mut words = Words::new(bits, bit + start);
-        let whole = start..start + (len - start) / BLOCK * BLOCK;
-        start = whole.end;
-        let is_aligned = y.wrapping_add(whole.start).align_offset(size_of::<V>()) == 0;
+        let whole = start..len - rest;
         // SAFETY: blocks are whole, and where they are streamed aligned; the instructions are there.
         unsafe {
-            if stores == Stores::Streamed && whole.len() >= STREAM && is_aligned {
+            if streams {
                 whole_blocks::<V, _, true>(x, y, whole, &mut words, scales, [true, false]);
                 _mm_sfence();
             } else {
-                let fetch = [fetch, fetch && !core::ptr::eq(x, y)];
                 whole_blocks::<V, _, false>(x, y, whole, &mut words, scales, fetch);
             }
         }
-        if start == len {
-            continue;
-        }
-        // SAFETY: the instructions are there.
-        let word = unsafe { V::word(words.next_word()) };
-        let mut i = 0;
-        while start + V::LANES <= len {
-            // SAFETY: `LANES` elements are left; the instructions are there.
+        start = len - rest;
+        if rest >= V::LANES || overlap.is_none() && rest > 0 {
+            // SAFETY: `rest` elements are left; the instructions are there.
             unsafe {
-                V::select(x.add(start), word, i, scales.at(start)).store(y.add(start));
+                let mut word = words.next_word();
+                while start + V::LANES <= len {
+                    V::select(x.add(start), V::word(word), 0, scales.at(start)).store(y.add(start));
+                    (start, word) = (start + V::LANES, word >> (V::LANES % 64));
+                }
+                if overlap.is_none() && start < len {
+                    V::select_part(x.add(start), len - start, V::word(word), 0, scales.at(start))
+                        .store_part(y.add(start), len - start);
+                }
             }
-            (start, i) = (start + V::LANES, i + 1);
         }
-        if let Some(last) = last {
+        if let Some(overlap) = overlap {
             // SAFETY: there are `LANES` elements.
-            unsafe { last.store(y.add(len - V::LANES)) };
-        } else if start < len {
-            // SAFETY: fewer than `LANES` are left; the instructions are there.
-            unsafe {
-                V::select_part(x.add(start), len - start, word, i, scales.at(start))
-                    .store_part(y.add(start), len - start);
-            }
+            unsafe { overlap.store(y.add(len - V::LANES)) };
         }
     }
 }

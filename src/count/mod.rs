@@ -6,7 +6,7 @@
 
 use core::ops::Range;
 
-use crate::bits::{Span, word};
+use crate::bits::{Span, WORD_BITS, load, low, word};
 use crate::cpu::{Level, on_x86};
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -18,6 +18,26 @@ pub(crate) fn count(level: Level, bits: &[u64], range: Range<usize>) -> u64 {
     match level {
         Level::Scalar | Level::Simd(_) => portable(bits, range),
         Level::X86(x86) => on_x86!(x86, x86::count(x86, bits, range)),
+    }
+}
+
+/// The numbers of set bits in ranges of `len` bits that follow one another from `first` on.
+pub(crate) fn count_each(level: Level, bits: &[u64], first: usize, len: usize, counts: &mut [u64]) {
+    match level {
+        Level::Scalar | Level::Simd(_) => sums(bits, first, len, counts),
+        Level::X86(x86) => on_x86!(x86, x86::count_each(x86, bits, first, len, counts)),
+    }
+}
+
+#[inline(always)]
+fn sums(bits: &[u64], first: usize, len: usize, counts: &mut [u64]) {
+    for (i, count) in counts.iter_mut().enumerate() {
+        let start = first + i * len;
+        *count = if len <= WORD_BITS {
+            u64::from((load(bits, start) & low(len)).count_ones())
+        } else {
+            sum(bits, start..start + len)
+        };
     }
 }
 

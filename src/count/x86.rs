@@ -4,8 +4,19 @@
 
 use core::ops::Range;
 
-use super::sum;
+use super::{sum, sums};
 use crate::cpu::X86;
+
+/// See [`count_each`](super::count_each). Ranges are short, so that AVX-512 has nothing to add.
+pub(super) fn count_each(_: X86, bits: &[u64], first: usize, len: usize, counts: &mut [u64]) {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn avx2(bits: &[u64], first: usize, len: usize, counts: &mut [u64]) {
+        sums(bits, first, len, counts);
+    }
+
+    // SAFETY: the token, of either level, proves the instructions.
+    unsafe { avx2(bits, first, len, counts) }
+}
 
 /// The number of set bits in the range.
 pub(super) fn count(x86: X86, bits: &[u64], range: Range<usize>) -> u64 {
