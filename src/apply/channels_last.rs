@@ -40,8 +40,12 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
     scales: Scales<'_, A::Scale>,
 ) {
     let mut turned = [0; BLOCKS * BLOCK];
-    for first in (0..positions).step_by(BLOCK) {
-        let len = (positions - first).min(BLOCK);
+    // Where few channels lie side by side without gaps, bits do so as well: a run for each position would
+    // take many times as long.
+    let packed = step == channels && channels < BLOCK;
+    let at_once = if packed && channels <= FEW { BLOCKS * BLOCK / FEW * BLOCK } else { BLOCK };
+    for first in (0..positions).step_by(at_once) {
+        let len = (positions - first).min(at_once);
         let elements = &mut elements.from(first * step);
         let scales = match scales {
             Scales::Runs(scales) => {
@@ -49,21 +53,19 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
             }
             scales => scales,
         };
-        let bits_of_first = (bit + first, stride);
-        // Where few channels lie side by side without gaps, bits do so as well: a run for each position
-        // would take many times as long.
-        let bit_step = if step == channels && channels < BLOCK {
-            if channels <= FEW {
-                interleave(bits, bits_of_first, channels, &mut turned);
-            } else {
-                turn_for(level, bits, bits_of_first, (channels, len), &mut turned);
+        let bit = bit + first;
+        if packed && channels <= FEW {
+            for (i, start) in (0..len).step_by(BLOCK).enumerate() {
+                let words = turned.get_mut(i * channels..).unwrap_or_default();
+                interleave(bits, (bit + start, stride), channels, words);
+            }
+        } else {
+            turn_for(level, bits, (bit, stride), (channels, len), &mut turned);
+            if packed {
                 pack(&mut turned, channels);
             }
-            channels
-        } else {
-            turn_for(level, bits, bits_of_first, (channels, len), &mut turned);
-            row_words(channels) * bits::WORD_BITS
-        };
+        }
+        let bit_step = if packed { channels } else { row_words(channels) * bits::WORD_BITS };
         let runs = Runs { bits: &turned, bit: 0, count: len, len: channels, step, bit_step };
         match scales {
             Scales::Runs(scales) if A::have_zero(scales) => {
@@ -85,36 +87,53 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
 const FEW: usize = 8;
 
 /// The bits of 64 positions in the order of the elements: bit `i` of channel `c` becomes bit
-/// `i * channels + c`. Eight bits at a time are spread by halving: four move up, then two of each four,
-/// then one of each two.
-fn interleave(bits: &[u64], (bit, stride): (usize, usize), channels: usize, words: &mut Turned) {
+/// `i * channels + c`. Eight positions are turned at a time, a byte for each channel and then one for each
+/// position, whose bits are then moved together.
+fn interleave(bits: &[u64], (bit, stride): (usize, usize), channels: usize, words: &mut [u64]) {
     let channels = channels.clamp(1, FEW);
-    let gap = channels - 1;
-    // The lowest four, two and one of each group where they belong.
-    let groups = |log: usize| {
-        let group = bits::low(1 << log);
-        (0..FEW >> log).fold(0, |mask, i| mask | group << ((i << log) * channels))
-    };
-    let (fours, twos, ones) = (groups(2), groups(1), groups(0));
-    words.iter_mut().take(channels + 1).for_each(|word| *word = 0);
+    let mut eights = [0; BLOCK / 8];
     for channel in 0..channels {
-        let word = bits::load(bits, bit + channel * stride);
-        for (i, byte) in word.to_le_bytes().into_iter().enumerate() {
-            let spread = u64::from(byte);
-            let spread = (spread | spread << (4 * gap)) & fours;
-            let spread = (spread | spread << (2 * gap)) & twos;
-            let spread = (spread | spread << gap) & ones;
-            // Its own bits are `8 * channels`, at that many times `i`.
-            let at = i * FEW * channels + channel;
-            let (index, shift) = (at / bits::WORD_BITS, at % bits::WORD_BITS);
-            if let Some(place) = words.get_mut(index) {
-                *place |= spread << shift;
-            }
-            if let Some(place) = words.get_mut(index + 1) {
-                *place |= spread >> 1 >> (bits::WORD_BITS - 1 - shift);
-            }
+        let bytes = bits::load(bits, bit + channel * stride).to_le_bytes();
+        for (eight, byte) in eights.iter_mut().zip(bytes) {
+            *eight |= u64::from(byte) << (8 * channel);
         }
     }
+    // The bits of every other byte, of every other two, and of the lower four.
+    let every_other = |bytes: usize, count: usize| {
+        (0..count).fold(0, |mask, i| mask | bits::low(bytes * channels) << (16 * bytes * i))
+    };
+    let (ones, twos, fours) = (every_other(1, 4), every_other(2, 2), every_other(4, 1));
+    let gap = FEW - channels;
+    for eight in &mut eights {
+        let x = transposed(*eight);
+        let x = x & ones | x >> gap & ones << channels;
+        let x = x & twos | x >> (2 * gap) & twos << (2 * channels);
+        *eight = x & fours | x >> (4 * gap) & fours << (4 * channels);
+    }
+    words.iter_mut().take(channels).for_each(|word| *word = 0);
+    for (i, eight) in eights.into_iter().enumerate() {
+        let at = i * 8 * channels;
+        let (index, shift) = (at / bits::WORD_BITS, at % bits::WORD_BITS);
+        if let Some(place) = words.get_mut(index) {
+            *place |= eight << shift;
+        }
+        if shift + 8 * channels > bits::WORD_BITS
+            && let Some(place) = words.get_mut(index + 1)
+        {
+            *place |= eight >> (bits::WORD_BITS - shift);
+        }
+    }
+}
+
+/// Transposes a matrix of 8 x 8 bits, whose rows are bytes.
+#[inline(always)]
+const fn transposed(x: u64) -> u64 {
+    let swap = (x ^ x >> 7) & 0x00aa_00aa_00aa_00aa;
+    let x = x ^ swap ^ swap << 7;
+    let swap = (x ^ x >> 14) & 0x0000_cccc_0000_cccc;
+    let x = x ^ swap ^ swap << 14;
+    let swap = (x ^ x >> 28) & 0x0000_0000_f0f0_f0f0;
+    x ^ swap ^ swap << 28
 }
 
 /// Moves the lowest bits of the first words together, so many of each.
