@@ -1,6 +1,5 @@
 //! What stage 3 does with each unit: scale the kept ones and zero the others, or only drop.
 
-use super::repeated::apply_repeated;
 use super::{Runs, Scales, Tensor, apply, drop_only};
 use crate::cpu::Level;
 use crate::plan::scale::count_scale;
@@ -67,9 +66,6 @@ impl<T: Element> Action<T> for Apply {
 
     #[inline]
     fn runs(self, tensor: &mut Tensor<'_, T>, runs: Runs<'_>, scales: Scales<'_, T::Scale>) {
-        if runs.have_same_bits() {
-            return apply_repeated(self.0, tensor, runs, scales);
-        }
         apply(self.0, tensor, runs, scales);
     }
 }

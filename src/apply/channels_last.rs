@@ -78,7 +78,7 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
                     }
                 }
             }
-            scales => maps(action, elements, runs, scales),
+            scales => maps(action, level, elements, runs, scales),
         }
     }
 }

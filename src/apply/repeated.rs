@@ -3,16 +3,16 @@
 //! vectors need not begin anew with each map.
 
 use super::action::Action;
-use super::{BLOCK, Runs, Scales, Tensor, apply};
-use crate::Element;
+use super::{BLOCK, Runs, Scales, Tensor};
 use crate::bits::{self, WORD_BITS};
 use crate::cpu::Level;
 
 /// The most words of repeated bits.
 const MOST: usize = 256;
 
-/// The least elements, and the most of one run, that repay it.
+/// The least elements, and the most of one run, that repay it; the least for runs that few vectors fill.
 const LEAST: usize = 4096;
+const LEAST_SMALL: usize = 256;
 const LONGEST: usize = 2048;
 
 /// The scales that are written out for maps that follow one another.
@@ -25,6 +25,7 @@ const SMALL: usize = 8;
 #[inline]
 pub(super) fn maps<T: Copy, A: Action<T>>(
     action: A,
+    level: Level,
     tensor: &mut Tensor<'_, T>,
     runs: Runs<'_>,
     scales: Scales<'_, A::Scale>,
@@ -34,7 +35,10 @@ pub(super) fn maps<T: Copy, A: Action<T>>(
         Scales::One(_) if step == len && bit_step == len => {
             action.runs(tensor, Runs::one(bits, bit, count * len), scales);
         }
-        Scales::Each(each) if step == len && bit_step == len && len <= PERIOD / 2 => {
+        Scales::One(_) if runs.have_same_bits() => same_bits(action, level, tensor, runs, scales),
+        Scales::Each(each)
+            if step == len && len <= PERIOD / 2 && (bit_step == len || bit_step == 0) =>
+        {
             small_maps(action, tensor, runs, each);
         }
         Scales::Runs(of_runs) if step == len && bit_step == len && len <= SMALL => {
@@ -44,14 +48,15 @@ pub(super) fn maps<T: Copy, A: Action<T>>(
     }
 }
 
-/// Applies small maps that follow one another as their bits do, each with the same scales, by position.
-/// The scales are written out for some maps, so that vectors need not begin anew with each.
+/// Applies small maps that follow one another, each with the same scales, by position, and with its own
+/// bits or the same. Scales, and bits that are the same, are written out for some maps, so that vectors need
+/// not begin anew with each.
 // Not inlined, or all passes would have its stack.
 #[inline(never)]
 fn small_maps<T: Copy, A: Action<T>>(
     action: A,
     tensor: &mut Tensor<'_, T>,
-    Runs { bits, bit, count, len, .. }: Runs<'_>,
+    Runs { bits, bit, count, len, bit_step, .. }: Runs<'_>,
     each: &[[A::Scale; BLOCK]],
 ) {
     let each = each.as_flattened().get(..len).unwrap_or_default();
@@ -59,11 +64,34 @@ fn small_maps<T: Copy, A: Action<T>>(
     for (place, &scale) in repeated.as_flattened_mut().iter_mut().zip(each.iter().cycle()) {
         *place = scale;
     }
+    let mut words = [0; PERIOD / WORD_BITS];
+    if bit_step == 0 {
+        repeat(bits, bit, len, &mut words);
+    }
     let maps = PERIOD / len.max(1);
     for first in (0..count).step_by(maps.max(1)) {
         let (start, end) = (first * len, count.min(first + maps) * len);
-        let runs = Runs::one(bits, bit + start, end - start);
+        let runs = if bit_step == 0 {
+            Runs::one(&words, 0, end - start)
+        } else {
+            Runs::one(bits, bit + start, end - start)
+        };
         action.runs(&mut tensor.part(start..end), runs, Scales::Each(&repeated));
+    }
+}
+
+/// Writes out `len` bits over and over.
+fn repeat(bits: &[u64], bit: usize, len: usize, words: &mut [u64]) {
+    let mut at = 0;
+    for word in words {
+        let mut done = 0;
+        while done < WORD_BITS {
+            let left = len - at;
+            *word |= (bits::load(bits, bit + at) & bits::low(left)) << done;
+            let step = left.min(WORD_BITS - done);
+            done += step;
+            at = if step == left { 0 } else { at + step };
+        }
     }
 }
 
@@ -73,9 +101,10 @@ fn small_maps<T: Copy, A: Action<T>>(
 fn small_runs<T: Copy, A: Action<T>>(
     action: A,
     tensor: &mut Tensor<'_, T>,
-    Runs { bits, bit, len, .. }: Runs<'_>,
+    Runs { bits, bit, count, len, .. }: Runs<'_>,
     scales: &[A::Scale],
 ) {
+    let scales = scales.get(..count).unwrap_or(scales);
     let mut each = [[A::ONE; BLOCK]; PERIOD / BLOCK];
     let at_once = PERIOD / len.max(1);
     for first in (0..scales.len()).step_by(at_once.max(1)) {
@@ -107,20 +136,20 @@ fn small_runs<T: Copy, A: Action<T>>(
 /// of 7 x 7 vectors that begin anew with each run take four times as long.
 // Not inlined, or all runs would have its stack.
 #[inline(never)]
-pub(super) fn apply_repeated<T: Element>(
+fn same_bits<T: Copy, A: Action<T>>(
+    action: A,
     level: Level,
     tensor: &mut Tensor<'_, T>,
     runs: Runs<'_>,
-    scales: Scales<'_, T::Scale>,
+    scales: Scales<'_, A::Scale>,
 ) {
-    let scalar = matches!(level, Level::Scalar);
-    let (Some(repeated), Scales::One(_), false) = (Repeated::new(&runs), scales, scalar) else {
-        return apply(level, tensor, runs, scales);
+    let (Some(repeated), false) = (Repeated::new(&runs), matches!(level, Level::Scalar)) else {
+        return action.runs(tensor, runs, scales);
     };
     let all = &mut tensor.part(0..runs.count * runs.len);
     repeated.for_each_part(all, |mut part, bits, bit| {
         let runs = Runs::one(bits, bit, part.len());
-        apply(level, &mut part, runs, scales);
+        action.runs(&mut part, runs, scales);
     });
 }
 
@@ -138,21 +167,12 @@ impl Repeated {
         let len = runs.count.saturating_mul(runs.len);
         let most = MOST.min(len / WORD_BITS);
         let whole = most.checked_div(period)? * period;
-        if len < LEAST || runs.len > LONGEST || whole == 0 {
+        let least = if runs.len < BLOCK / 2 { LEAST_SMALL } else { LEAST };
+        if len < least || runs.len > LONGEST || whole == 0 {
             return None;
         }
         let mut words = [0; MOST + 1];
-        let mut at = 0;
-        for word in words.iter_mut().take(period) {
-            let mut done = 0;
-            while done < WORD_BITS {
-                let left = runs.len - at;
-                *word |= (bits::load(runs.bits, runs.bit + at) & bits::low(left)) << done;
-                let step = left.min(WORD_BITS - done);
-                done += step;
-                at = if step == left { 0 } else { at + step };
-            }
-        }
+        repeat(runs.bits, runs.bit, runs.len, words.get_mut(..period).unwrap_or_default());
         for i in period..=whole {
             let word = bits::word(&words, i - period);
             if let Some(place) = words.get_mut(i) {
@@ -163,7 +183,7 @@ impl Repeated {
     }
 
     /// Visits the tensor in parts, each with its bits, all but the first beginning at a cache line.
-    fn for_each_part<T: Element>(
+    fn for_each_part<T: Copy>(
         &self,
         tensor: &mut Tensor<'_, T>,
         mut visit: impl FnMut(Tensor<'_, T>, &[u64], usize),

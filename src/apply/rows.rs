@@ -87,40 +87,83 @@ impl Walk<'_> {
         }
         let mut next = planes.start;
         while next < planes.end {
-            let (mask_sample, channel) = (next / mask_channels.max(1), next % mask_channels.max(1));
-            let bit = self.tile.bit(next, row.start);
-            // Of channels that lie side by side and share a mask, if it is that of the group.
-            let scales = scales.unwrap_or_else(|| Scales::One(self.scale_of_plane::<T, A>(next)));
             // The channels that follow have bits of their own, or the same.
-            let run = if shared {
-                0..channels
-            } else {
-                channel..channels.min(channel + planes.end - next)
-            };
-            next += if shared { 1 } else { run.len() };
-            let bit_step = if shared { 0 } else { self.tile.stride };
-            for sample in self.geometry.samples_of(mask_sample) {
-                if self.channels_adjacent() {
-                    let start = self.rows.element(sample, 0, row.start);
-                    self.shared_channels(action, tensor, start, bit, row.len(), scales);
-                    continue;
-                }
-                let have_zero =
-                    matches!(scales, Scales::Each(scales) if A::have_zero(scales.as_flattened()));
-                if self.rows.step == 1 && self.rows.channel > 0 && !have_zero {
-                    let start = self.rows.element(sample, run.start, row.start);
-                    let (len, step) = (row.len(), self.rows.channel.unsigned_abs());
-                    let (bits, count) = (self.tile.bits, run.len());
-                    let runs = Runs { bits, bit, count, len, step, bit_step };
-                    let tensor = &mut tensor.from(start);
-                    maps(action, tensor, runs, scales);
-                    continue;
-                }
-                for (i, channel) in run.clone().enumerate() {
-                    let start = self.rows.element(sample, channel, row.start);
-                    let bit = bit + i * bit_step;
-                    self.apart(action, tensor, start, bit, row.len(), scales);
-                }
+            let channel = next % mask_channels.max(1);
+            let end = if shared { next + 1 } else { planes.end.min(next - channel + channels) };
+            match scales {
+                Some(scales) => self.row_of_maps(action, tensor, next..end, &row, scales),
+                None => self.row_of_groups(action, tensor, next..end, &row),
+            }
+            next = end;
+        }
+    }
+
+    /// Applies a part of a row to maps of one sample of the mask, each with the scale of its group.
+    // Not inlined, or all passes would have its stack.
+    #[inline(never)]
+    fn row_of_groups<T: Copy, A: Action<T>>(
+        &self,
+        action: A,
+        tensor: &mut Tensor<'_, T>,
+        planes: Range<usize>,
+        row: &Range<usize>,
+    ) {
+        if self.geometry.group_planes >= planes.len() {
+            let scale = self.scale_of_plane::<T, A>(planes.start);
+            return self.row_of_maps(action, tensor, planes, row, Scales::One(scale));
+        }
+        for first in planes.clone().step_by(BLOCK) {
+            let planes = first..planes.end.min(first + BLOCK);
+            let mut scales = [A::ONE; BLOCK];
+            for (scale, plane) in scales.iter_mut().zip(planes.clone()) {
+                *scale = self.scale_of_plane::<T, A>(plane);
+            }
+            let scales = Scales::Runs(scales.get(..planes.len()).unwrap_or_default());
+            self.row_of_maps(action, tensor, planes, row, scales);
+        }
+    }
+
+    /// Applies a part of a row to maps of one sample of the mask, or to all channels that share one.
+    fn row_of_maps<T: Copy, A: Action<T>>(
+        &self,
+        action: A,
+        tensor: &mut Tensor<'_, T>,
+        planes: Range<usize>,
+        row: &Range<usize>,
+        scales: Scales<'_, A::Scale>,
+    ) {
+        let &Geometry { channels, mask_channels, .. } = self.geometry;
+        let (mask_sample, channel) =
+            (planes.start / mask_channels.max(1), planes.start % mask_channels.max(1));
+        let bit = self.tile.bit(planes.start, row.start);
+        let (count, bit_step) = if mask_channels == channels {
+            (planes.len(), self.tile.stride)
+        } else {
+            (channels, 0)
+        };
+        for sample in self.geometry.samples_of(mask_sample) {
+            if self.channels_adjacent() {
+                let start = self.rows.element(sample, 0, row.start);
+                self.shared_channels(action, tensor, start, bit, row.len(), scales);
+                continue;
+            }
+            let have_zero =
+                matches!(scales, Scales::Each(scales) if A::have_zero(scales.as_flattened()));
+            if self.rows.step == 1 && self.rows.channel > 0 && !have_zero {
+                let start = self.rows.element(sample, channel, row.start);
+                let (len, step) = (row.len(), self.rows.channel.unsigned_abs());
+                let runs = Runs { bits: self.tile.bits, bit, count, len, step, bit_step };
+                maps(action, self.level, &mut tensor.from(start), runs, scales);
+                continue;
+            }
+            for i in 0..count {
+                let start = self.rows.element(sample, channel + i, row.start);
+                let bit = bit + i * bit_step;
+                let scales = match scales {
+                    Scales::Runs(scales) => Scales::One(scales.get(i).copied().unwrap_or(A::ONE)),
+                    scales => scales,
+                };
+                self.apart(action, tensor, start, bit, row.len(), scales);
             }
         }
     }

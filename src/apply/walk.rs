@@ -86,7 +86,7 @@ impl Walk<'_> {
                 None => self.groups(tensor, planes),
             };
         }
-        if scales.is_some() || self.channels_adjacent() {
+        if scales.is_some() || self.channels_adjacent() || self.rows.len == self.geometry.plane {
             return self.rows(Apply(self.level), tensor, planes, scales);
         }
         for start in planes.step_by(group.max(1)) {
@@ -115,7 +115,7 @@ impl Walk<'_> {
             let scales = Scales::Runs(scales.get(..count).unwrap_or_default());
             let runs = Runs { bits: self.tile.bits, bit, count, len, step: len, bit_step: len };
             let start = (first - planes.start) * self.geometry.plane;
-            maps(Apply(self.level), &mut tensor.from(start), runs, scales);
+            maps(Apply(self.level), self.level, &mut tensor.from(start), runs, scales);
         }
     }
 
