@@ -68,6 +68,10 @@ pub(super) fn apply(
     // Only lines have a kernel for doubles.
     let same = scales.kind == 0;
     let rest = fast && same && kind != Kind::F64;
+    if elements == 0 {
+        // Without channels there are positions all the same.
+        return Ok(());
+    }
     match tensors.form() {
         Form::Line if fast && same => {
             let per_thread = if kind.bytes() == 2 { 2 } else { 1 };

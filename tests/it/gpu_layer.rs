@@ -42,6 +42,28 @@ fn kinds() -> Result<[DropBlock; 6], Error> {
     ])
 }
 
+/// Tensors without elements are not touched: they may have samples and positions, and memory behind them.
+#[test]
+fn tensors_without_elements() -> Result<(), Error> {
+    let Some(device) = device() else { return Ok(()) };
+    let stream = device.stream()?;
+    for shape in [[3, 0, 16, 17], [0, 8, 16, 17], [3, 8, 0, 17]] {
+        let [n, c, h, w] = shape;
+        for shape in [Shape::nchw(n, c, h, w), Shape::nhwc(n, h, w, c)] {
+            // Scales that are fixed are not 1 where nothing is dropped.
+            let fixed = DropBlock::new(3, 0.2)?.with_scale(Scale::Fixed);
+            for layer in kinds()?.into_iter().chain([fixed]) {
+                let plan = layer.plan(shape)?;
+                let on_device = Layer::new(&plan, &stream)?;
+                let mut x = device.upload::<f32>(&[])?;
+                on_device.pass().forward_in_place(Key::new(1), x.slice_mut(), None)?;
+                assert!(download(&stream, &x)?.is_empty());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The plans of a schedule, one after another, without a wait between them.
 #[test]
 fn plans_of_a_schedule() -> Result<(), Error> {
