@@ -77,8 +77,10 @@ pub(super) fn apply<T: Element>(
         "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi"
     );
 
+    // A masked load waits for a store before it to where its other lanes are, such as to the run before.
+    // So runs that do not fill a vector take the shorter one.
     match x86 {
-        X86::Avx512(_) if !is_long_copy::<T::Avx512>(tensor) => {
+        X86::Avx512(_) if runs.len >= T::Avx512::LANES && !is_long_copy::<T::Avx512>(tensor) => {
             // SAFETY: the token proves the instructions.
             unsafe { avx512(tensor, runs, scales) }
         }
@@ -167,8 +169,6 @@ pub(super) trait Vector: Copy {
     /// A word of the mask, made ready for all vectors of a block.
     type Word: Copy;
     const LANES: usize;
-    /// Whether parts of vectors are slower than a whole one more.
-    const OVERLAPS: bool;
     /// Whether loads are masked: processors do not see by themselves where those go on, and beyond
     /// the first cache take a third more time (Zen 3).
     const MASKS_LOADS: bool;

@@ -104,7 +104,6 @@ impl<T: Copy, L: Lane<N>, const N: usize> Vector for Kept<T, L, N> {
     type Scales = [T; N];
     type Word = [__m256i; 2];
     const LANES: usize = N;
-    const OVERLAPS: bool = true;
     const MASKS_LOADS: bool = false;
 
     /// Compilers that know that it is the same make masked stores, which take several times as long on

@@ -69,7 +69,6 @@ macro_rules! avx2 {
             type Scales = Self;
             type Word = [__m256i; 64 / $int::BITS as usize];
             const LANES: usize = $lanes;
-            const OVERLAPS: bool = true;
             const MASKS_LOADS: bool = true;
 
             #[inline(always)]
@@ -183,7 +182,6 @@ macro_rules! avx512 {
             type Scales = Self;
             type Word = u64;
             const LANES: usize = $lanes;
-            const OVERLAPS: bool = false;
             const MASKS_LOADS: bool = false;
 
             #[inline(always)]

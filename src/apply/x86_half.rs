@@ -93,6 +93,103 @@ unsafe fn rounded_bf16(x: __m256i, scales: __m256) -> __m256i {
     }
 }
 
+impl<T: Scaled> Halves<T> {
+    /// Scaled where the mask keeps it.
+    ///
+    /// # Safety
+    ///
+    /// AVX2 and F16C are there.
+    #[inline(always)]
+    unsafe fn selected(x: __m256i, word: u64, i: usize, scales: [__m256; 2]) -> Self {
+        // SAFETY: the load is of an array, the rest the caller's.
+        unsafe {
+            let lane = _mm256_loadu_si256(LANE_BITS.as_ptr().cast());
+            let word = _mm256_set1_epi16((word >> (i * LANES % 64)) as i16);
+            let dropped = _mm256_cmpeq_epi16(_mm256_and_si256(word, lane), lane);
+            let scaled = _mm256_andnot_si256(dropped, T::scaled_vector(x, scales));
+            Self(scaled, core::marker::PhantomData)
+        }
+    }
+}
+
+/// The vector with its elements moved up by so many lanes, or down if the number is negative; zeros
+/// come in.
+///
+/// # Safety
+///
+/// It is 8 lanes at most, either way; AVX2 is there.
+#[inline(always)]
+unsafe fn moved_up(x: __m128i, elements: isize) -> __m128i {
+    const NONE: u8 = 0x80;
+    static FROM: [u8; 48] = {
+        let mut from = [NONE; 48];
+        let mut i = 0;
+        while i < 16 {
+            from[16 + i] = i as u8;
+            i += 1;
+        }
+        from
+    };
+    let at = (16 - 2 * elements) as usize;
+    // SAFETY: 16 bytes are there; the instructions are there.
+    unsafe { _mm_shuffle_epi8(x, _mm_loadu_si128(FROM.as_ptr().add(at).cast())) }
+}
+
+/// The first `len` elements, fewer than `LANES`. They are read in parts that overlap: what goes through
+/// an array waits for it to be written.
+///
+/// # Safety
+///
+/// `x` is valid for a read of `len` elements; AVX2 is there.
+#[inline(always)]
+unsafe fn load_part(x: *const u16, len: usize) -> __m256i {
+    // SAFETY: only the first `len` are read; the instructions are there.
+    unsafe {
+        if len >= 8 {
+            let [low, high] = [0, len - 8].map(|start| _mm_loadu_si128(x.add(start).cast()));
+            return _mm256_set_m128i(moved_up(high, len as isize - 16), low);
+        }
+        let x = if len >= 4 {
+            let [low, high] = [0, len - 4].map(|start| _mm_loadl_epi64(x.add(start).cast()));
+            _mm_or_si128(low, moved_up(high, len as isize - 4))
+        } else {
+            let mut part = 0;
+            for i in 0..len {
+                part |= u64::from(x.add(i).read_unaligned()) << (16 * i);
+            }
+            _mm_cvtsi64_si128(part as i64)
+        };
+        _mm256_castsi128_si256(x)
+    }
+}
+
+/// Writes the first `len` elements, fewer than `LANES`, in such parts.
+///
+/// # Safety
+///
+/// `y` is valid for a write of `len` elements; AVX2 is there.
+#[inline(always)]
+unsafe fn store_part(vector: __m256i, y: *mut u16, len: usize) {
+    // SAFETY: only the first `len` are written; the instructions are there.
+    unsafe {
+        let low = _mm256_castsi256_si128(vector);
+        if len >= 8 {
+            let high = moved_up(_mm256_extracti128_si256::<1>(vector), 16 - len as isize);
+            let last = _mm_or_si128(moved_up(low, 8 - len as isize), high);
+            _mm_storeu_si128(y.cast(), low);
+            _mm_storeu_si128(y.add(len - 8).cast(), last);
+        } else if len >= 4 {
+            _mm_storel_epi64(y.cast(), low);
+            _mm_storel_epi64(y.add(len - 4).cast(), moved_up(low, 4 - len as isize));
+        } else {
+            let part = _mm_cvtsi128_si64(low);
+            for i in 0..len {
+                y.add(i).write_unaligned((part >> (16 * i)) as u16);
+            }
+        }
+    }
+}
+
 #[allow(private_bounds, reason = "nothing outside can name it")]
 impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
     type Element = T;
@@ -100,7 +197,6 @@ impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
     type Scales = [__m256; 2];
     type Word = u64;
     const LANES: usize = LANES;
-    const OVERLAPS: bool = true;
     const MASKS_LOADS: bool = false;
 
     #[inline(always)]
@@ -117,12 +213,8 @@ impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
 
     #[inline(always)]
     unsafe fn store_part(self, y: *mut T, len: usize) {
-        let mut part = [0_u16; LANES];
-        // SAFETY: `y` is valid for `len`, and the array for a vector, which is more.
-        unsafe {
-            self.store(part.as_mut_ptr().cast());
-            y.copy_from_nonoverlapping(part.as_ptr().cast(), len);
-        }
+        // SAFETY: the caller's.
+        unsafe { store_part(self.0, y.cast(), len) }
     }
 
     #[inline(always)]
@@ -144,18 +236,10 @@ impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
 
     #[inline(always)]
     unsafe fn select(x: *const T, word: u64, i: usize, scales: Self::Scales) -> Self {
-        // SAFETY: the load is of an array, the rest the caller's.
-        unsafe {
-            let x = _mm256_loadu_si256(x.cast());
-            let lane = _mm256_loadu_si256(LANE_BITS.as_ptr().cast());
-            let word = _mm256_set1_epi16((word >> (i * LANES % 64)) as i16);
-            let dropped = _mm256_cmpeq_epi16(_mm256_and_si256(word, lane), lane);
-            Self(
-                _mm256_andnot_si256(dropped, T::scaled_vector(x, scales)),
-                core::marker::PhantomData,
-            )
-        }
+        // SAFETY: the caller's.
+        unsafe { Self::selected(_mm256_loadu_si256(x.cast()), word, i, scales) }
     }
+
     #[inline(always)]
     unsafe fn select_part(
         x: *const T,
@@ -164,11 +248,27 @@ impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
         i: usize,
         scales: Self::Scales,
     ) -> Self {
-        let mut part = [0_u16; LANES];
-        // SAFETY: `x` is valid for `len`, and the array for a vector, which is more.
-        unsafe {
-            x.copy_to_nonoverlapping(part.as_mut_ptr().cast(), len);
-            Self::select(part.as_ptr().cast(), word, i, scales)
+        // SAFETY: the caller's.
+        unsafe { Self::selected(load_part(x.cast(), len), word, i, scales) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::Level;
+
+    /// Parts of every length are read and written, and nothing beside them.
+    #[test]
+    fn parts() {
+        let Level::X86(_) = Level::of(None) else { return };
+        let x: [u16; LANES] = core::array::from_fn(|i| 1 + i as u16);
+        for len in 0..LANES {
+            let mut y = [0; LANES];
+            // SAFETY: the level proves the instructions; all slices have as many elements.
+            unsafe { store_part(load_part(x[..len].as_ptr(), len), y[..len].as_mut_ptr(), len) };
+            assert_eq!(y[..len], x[..len]);
+            assert_eq!(y[len..], [0; LANES][len..], "{len}");
         }
     }
 }

@@ -154,7 +154,7 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
         }
         // A last vector that overlaps the one before it, made before that one is written.
         let rest = (len - start) % BLOCK;
-        let overlap = if V::OVERLAPS && !rest.is_multiple_of(V::LANES) {
+        let overlap = if !rest.is_multiple_of(V::LANES) {
             let last = len - V::LANES;
             // SAFETY: a run has more elements than a vector; the instructions are there.
             Some(unsafe {
@@ -176,18 +176,14 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
             }
         }
         start = len - rest;
-        if rest >= V::LANES || overlap.is_none() && rest > 0 {
-            // SAFETY: `rest` elements are left; the instructions are there.
-            unsafe {
-                let mut word = words.next_word();
-                while start + V::LANES <= len {
+        if rest >= V::LANES {
+            let mut word = words.next_word();
+            while start + V::LANES <= len {
+                // SAFETY: a vector is left; the instructions are there.
+                unsafe {
                     V::select(x.add(start), V::word(word), 0, scales.at(start)).store(y.add(start));
-                    (start, word) = (start + V::LANES, word >> (V::LANES % 64));
                 }
-                if overlap.is_none() && start < len {
-                    V::select_part(x.add(start), len - start, V::word(word), 0, scales.at(start))
-                        .store_part(y.add(start), len - start);
-                }
+                (start, word) = (start + V::LANES, word >> (V::LANES % 64));
             }
         }
         if let Some(overlap) = overlap {
@@ -210,10 +206,9 @@ unsafe fn short_runs<V: Vector, S: VectorScales<V>>(
     runs: Runs<'_>,
     scales: S,
 ) {
-    let vectors = if V::OVERLAPS { runs.len.div_ceil(V::LANES) } else { 0 };
     // SAFETY: so many vectors hold the run, and one less does not; the rest is the caller's.
     unsafe {
-        match vectors {
+        match runs.len.div_ceil(V::LANES) {
             2 => few_vectors::<V, S, 2>(x, y, runs, scales),
             3 => few_vectors::<V, S, 3>(x, y, runs, scales),
             4 => few_vectors::<V, S, 4>(x, y, runs, scales),
@@ -275,11 +270,11 @@ unsafe fn some_vectors<V: Vector, S: VectorScales<V>>(
             let (word, scales) = (bits.of_run(i), scales.of_run(i));
             // A last vector that overlaps the one before it, made before that one is written.
             let overlap = match len.checked_sub(V::LANES) {
-                Some(last) if V::OVERLAPS => {
+                Some(last) => {
                     let word = V::word(word >> last);
                     Some((V::select(x.add(last), word, 0, scales.at(last)), last))
                 }
-                _ => None,
+                None => None,
             };
             let mut start = 0;
             while start + V::LANES <= len {
