@@ -93,6 +93,7 @@ unsafe fn rounded_bf16(x: __m256i, scales: __m256) -> __m256i {
     }
 }
 
+#[allow(private_bounds, reason = "nothing outside can name it")]
 impl<T: Scaled> Halves<T> {
     /// Scaled where the mask keeps it.
     ///

@@ -33,23 +33,11 @@ impl Noise {
         Self { a: mix(a ^ 0x4e_6f69_7365), b: mix(b ^ 0x4e_6f69_7365) }
     }
 
-    /// The bits of a unit of the tensor, numbered in the whole batch plane by plane, and of its
-    /// neighbour, the even one's first.
+    /// The bits of two units of the tensor that are neighbours, numbered in the whole batch plane by
+    /// plane: those of the even one, `2 pair`, are the lower half.
     #[inline]
-    const fn pair(&self, unit: u64) -> u64 {
-        mix(mix(hash(unit >> 1) ^ self.a).wrapping_add(self.b))
-    }
-
-    /// The normal deviates of so many units, in units of 2^-28; those of others are left open.
-    fn deviates(&self, units: &[u64; MOST], len: usize, deviates: &mut [i32; MOST]) {
-        let (mut last, mut pair) = (None, 0);
-        for (&unit, deviate) in units.iter().zip(deviates).take(len) {
-            // Neighbours share a hash.
-            if last != Some(unit >> 1) {
-                (last, pair) = (Some(unit >> 1), self.pair(unit));
-            }
-            *deviate = normal((pair >> (32 * (unit & 1))) as u32);
-        }
+    const fn of_pair(&self, pair: u64) -> u64 {
+        mix(mix(hash(pair) ^ self.a).wrapping_add(self.b))
     }
 }
 
@@ -62,14 +50,26 @@ const STEP: usize = 8;
 pub(crate) struct Batch {
     noise: Noise,
     level: Level,
-    units: [u64; MOST],
+    /// The pairs of units that they belong to.
+    pairs: [u64; MOST],
+    pairs_len: usize,
+    /// Which of the two units of which pair each is: twice the pair's index, and 1 for the odd one.
+    halves: [u8; MOST],
     elements: [usize; MOST],
     len: usize,
 }
 
 impl Batch {
     pub(crate) const fn new(noise: Noise, level: Level) -> Self {
-        Self { noise, level, units: [0; MOST], elements: [0; MOST], len: 0 }
+        Self {
+            noise,
+            level,
+            pairs: [0; MOST],
+            pairs_len: 0,
+            halves: [0; MOST],
+            elements: [0; MOST],
+            len: 0,
+        }
     }
 
     /// Adds some units from `unit` on, whose elements lie `step` apart. When there are enough, `write`
@@ -82,21 +82,33 @@ impl Batch {
         len: usize,
         mut write: impl FnMut(&[usize], &[i32]),
     ) {
+        /// The pairs that a step can touch.
+        const PAIRS: usize = STEP / 2 + 1;
         for first in (0..len).step_by(STEP) {
             if self.len > MOST - STEP {
                 self.write(&mut write);
             }
+            let unit = unit.wrapping_add(first as u64);
+            let half = (2 * self.pairs_len + (unit % 2) as usize) as u8;
             // All of a step, as how many are wanted cannot be predicted.
             let end = self.len + STEP;
-            if let Some(units) = self.units.get_mut(self.len..end)
+            if let Some(pairs) = self.pairs.get_mut(self.pairs_len..self.pairs_len + PAIRS)
+                && let Some(halves) = self.halves.get_mut(self.len..end)
                 && let Some(elements) = self.elements.get_mut(self.len..end)
             {
-                for (i, (place, to)) in units.iter_mut().zip(elements).enumerate() {
-                    *place = unit.wrapping_add((first + i) as u64);
+                for (i, place) in pairs.iter_mut().enumerate() {
+                    // Numbers of units wrap.
+                    *place = unit.wrapping_add(2 * i as u64) / 2;
+                }
+                for (i, (place, to)) in halves.iter_mut().zip(elements).enumerate() {
+                    *place = half.wrapping_add(i as u8);
                     *to = element.wrapping_add_signed((first + i) as isize * step);
                 }
             }
-            self.len += STEP.min(len - first);
+            let added = STEP.min(len - first);
+            self.len += added;
+            // Each unit brings a pair at most, so that there is room for pairs where there is for units.
+            self.pairs_len += ((unit % 2) as usize + added).div_ceil(2);
         }
     }
 
@@ -106,19 +118,27 @@ impl Batch {
     pub(crate) fn write(&mut self, mut write: impl FnMut(&[usize], &[i32])) {
         let mut deviates = [0; MOST];
         match self.level {
-            Level::Scalar | Level::Simd(_) => {
-                self.noise.deviates(&self.units, self.len, &mut deviates);
-            }
-            Level::X86(x86) => {
-                on_x86!(x86, x86::deviates(x86, &self.noise, &self.units, self.len, &mut deviates));
-            }
+            Level::Scalar | Level::Simd(_) => self.deviates(&mut deviates),
+            Level::X86(x86) => on_x86!(x86, x86::deviates(x86, self, &mut deviates)),
         }
         if let (Some(elements), Some(deviates)) =
             (self.elements.get(..self.len), deviates.get(..self.len))
         {
             write(elements, deviates);
         }
-        self.len = 0;
+        (self.len, self.pairs_len) = (0, 0);
+    }
+
+    /// The normal deviates of all units, in units of 2^-28; what follows them is left open.
+    fn deviates(&self, deviates: &mut [i32; MOST]) {
+        let mut draws = [0; MOST];
+        for (draws, &pair) in draws.iter_mut().zip(&self.pairs).take(self.pairs_len) {
+            *draws = self.noise.of_pair(pair);
+        }
+        for (deviate, &half) in deviates.iter_mut().zip(&self.halves).take(self.len) {
+            let pair = draws.get(usize::from(half / 2)).copied().unwrap_or_default();
+            *deviate = normal((pair >> (32 * (half % 2))) as u32);
+        }
     }
 }
 
@@ -149,6 +169,34 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+    use crate::{Backend, Key};
+
+    /// Runs of all lengths, with numbers that begin even and odd, and that wrap.
+    #[test]
+    fn units_have_their_own_draws_on_every_backend() {
+        let noise = Noise::new(&Key::new(5).streams());
+        for level in Backend::available().map(|backend| Level::of(Some(backend))) {
+            for start in [0, 7, u64::MAX - 150, 1 << 63] {
+                let (mut batch, mut unit) = (Batch::new(noise, level), start);
+                let (mut expected, mut found) = (Vec::new(), Vec::new());
+                let mut write = |elements: &[usize], deviates: &[i32]| {
+                    found.extend(elements.iter().copied().zip(deviates.iter().copied()));
+                };
+                for len in 0..24 {
+                    let element = 100 * len;
+                    batch.add(unit, (element, -2), len, &mut write);
+                    for i in 0..len {
+                        let unit = unit.wrapping_add(i as u64);
+                        let draw = noise.of_pair(unit / 2) >> (32 * (unit % 2));
+                        expected.push((element.wrapping_sub(2 * i), normal(draw as u32)));
+                    }
+                    unit = unit.wrapping_add(len as u64 + len as u64 % 3);
+                }
+                batch.write(&mut write);
+                assert_eq!(found, expected, "{level:?} {start}");
+            }
+        }
+    }
 
     fn tail_of(z: f64) -> f64 {
         0.5 * libm::erfc(z / core::f64::consts::SQRT_2)

@@ -1,11 +1,11 @@
-//! Deviates under AVX2, eight at a time.
+//! Deviates with AVX2, eight at a time; their draws also with AVX-512, which multiplies 64 bits at once.
 
 #![allow(unsafe_code, reason = "vector instructions, and loads of arrays")]
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
 
 use core::arch::x86_64::*;
 
-use super::{MOST, Noise, QUANTILES};
+use super::{Batch, MOST, QUANTILES};
 use crate::cpu::X86;
 use crate::key::{MIX, WEYL};
 
@@ -23,56 +23,75 @@ static PADDED: [i32; QUANTILES.len() + 1] = {
     padded
 };
 
-/// See [`Noise::deviates`].
-pub(super) fn deviates(
-    _: X86,
-    noise: &Noise,
-    units: &[u64; MOST],
-    len: usize,
-    deviates: &mut [i32; MOST],
-) {
-    // SAFETY: the token, of either level, proves the instructions.
-    unsafe { deviates_avx2(noise, units, len, deviates) }
-}
-
-#[target_feature(enable = "avx2")]
-fn deviates_avx2(noise: &Noise, units: &[u64; MOST], len: usize, deviates: &mut [i32; MOST]) {
-    let units = units.as_chunks::<LANES>().0;
-    let deviates = deviates.as_chunks_mut::<LANES>().0;
-    for (units, deviates) in units.iter().zip(deviates).take(len.div_ceil(LANES)) {
-        // SAFETY: eight units and eight deviates.
-        unsafe {
-            let low = draws(noise, _mm256_loadu_si256(units.as_ptr().cast()));
-            let high = draws(noise, _mm256_loadu_si256(units.as_ptr().add(LANES / 2).cast()));
-            // The lower halves of all lanes of 64 bits, in order.
-            let (low, high) = (_mm256_castsi256_ps(low), _mm256_castsi256_ps(high));
-            let all = _mm256_castps_si256(_mm256_shuffle_ps::<0x88>(low, high));
-            let normal = normal(_mm256_permute4x64_epi64::<0xd8>(all));
-            _mm256_storeu_si256(deviates.as_mut_ptr().cast(), normal);
+/// See [`Batch::deviates`]. In two loops, each of short chains of instructions that overlap: one of both
+/// takes longer.
+pub(super) fn deviates(x86: X86, batch: &Batch, deviates: &mut [i32; MOST]) {
+    let mut draws = [0; 2 * MOST];
+    // SAFETY: the token proves the instructions; with AVX-512 there is AVX2.
+    unsafe {
+        match x86 {
+            X86::Avx2(_) => draws_avx2(batch, &mut draws),
+            X86::Avx512(_) => draws_avx512(batch, &mut draws),
         }
+        normals(batch, &draws, deviates);
     }
 }
 
-/// The draws of four units, each in the lower half of its lane.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn draws(noise: &Noise, units: __m256i) -> __m256i {
-    let word = |word: u64| _mm256_set1_epi64x(word as i64);
-    let hash = mix(_mm256_add_epi64(_mm256_srli_epi64::<1>(units), word(WEYL)));
-    let pair = mix(_mm256_add_epi64(mix(_mm256_xor_si256(hash, word(noise.a))), word(noise.b)));
-    // The upper half for odd units.
-    let up = _mm256_slli_epi64::<5>(_mm256_and_si256(units, word(1)));
-    _mm256_srlv_epi64(pair, up)
+/// A function that writes the draws of all pairs, see [`super::Noise::of_pair`], and the vector of its
+/// level: so many words of 64 bits.
+macro_rules! draws {
+    (
+        $name:ident, $feature:literal, $words:literal, $load:ident, $store:ident, $splat:ident, $add:ident,
+        $xor:ident, $shift:ident, $product:expr
+    ) => {
+        #[target_feature(enable = $feature)]
+        fn $name(batch: &Batch, draws: &mut [u32; 2 * MOST]) {
+            // See [`crate::key::mix`].
+            let mix = |z| {
+                let z = $product($xor(z, $shift::<30>(z)), MIX[0]);
+                let z = $product($xor(z, $shift::<27>(z)), MIX[1]);
+                $xor(z, $shift::<31>(z))
+            };
+            let word = |word: u64| $splat(word as i64);
+            let pairs = batch.pairs.as_chunks::<$words>().0;
+            let draws = draws.as_chunks_mut::<{ 2 * $words }>().0;
+            let vectors = batch.pairs_len.div_ceil($words);
+            for (pairs, draws) in pairs.iter().zip(draws).take(vectors) {
+                // SAFETY: a vector of pairs, and as many bytes of draws.
+                unsafe {
+                    let hash = mix($add($load(pairs.as_ptr().cast()), word(WEYL)));
+                    let mixed = mix($xor(hash, word(batch.noise.a)));
+                    $store(draws.as_mut_ptr().cast(), mix($add(mixed, word(batch.noise.b))));
+                }
+            }
+        }
+    };
 }
 
-/// See [`crate::key::mix`].
-#[target_feature(enable = "avx2")]
-#[inline]
-fn mix(z: __m256i) -> __m256i {
-    let z = product(_mm256_xor_si256(z, _mm256_srli_epi64::<30>(z)), MIX[0]);
-    let z = product(_mm256_xor_si256(z, _mm256_srli_epi64::<27>(z)), MIX[1]);
-    _mm256_xor_si256(z, _mm256_srli_epi64::<31>(z))
-}
+draws!(
+    draws_avx2,
+    "avx2",
+    4,
+    _mm256_loadu_si256,
+    _mm256_storeu_si256,
+    _mm256_set1_epi64x,
+    _mm256_add_epi64,
+    _mm256_xor_si256,
+    _mm256_srli_epi64,
+    product
+);
+draws!(
+    draws_avx512,
+    "avx512f,avx512dq",
+    8,
+    _mm512_loadu_si512,
+    _mm512_storeu_si512,
+    _mm512_set1_epi64,
+    _mm512_add_epi64,
+    _mm512_xor_si512,
+    _mm512_srli_epi64,
+    |z, factor: u64| _mm512_mullo_epi64(z, _mm512_set1_epi64(factor as i64))
+);
 
 /// The lower 64 bits of the products with a factor.
 #[target_feature(enable = "avx2")]
@@ -83,6 +102,21 @@ fn product(z: __m256i, factor: u64) -> __m256i {
     let upper = _mm256_mul_epu32(_mm256_srli_epi64::<32>(z), low);
     let upper = _mm256_add_epi64(upper, _mm256_mul_epu32(z, high));
     _mm256_add_epi64(_mm256_mul_epu32(z, low), _mm256_slli_epi64::<32>(upper))
+}
+
+/// The deviates of all units.
+#[target_feature(enable = "avx2")]
+fn normals(batch: &Batch, draws: &[u32; 2 * MOST], deviates: &mut [i32; MOST]) {
+    let halves = batch.halves.as_chunks::<LANES>().0;
+    let deviates = deviates.as_chunks_mut::<LANES>().0;
+    for (halves, deviates) in halves.iter().zip(deviates).take(batch.len.div_ceil(LANES)) {
+        let draws = halves.map(|half| draws[usize::from(half) % draws.len()]);
+        // SAFETY: eight draws and eight deviates.
+        unsafe {
+            let normal = normal(_mm256_loadu_si256(draws.as_ptr().cast()));
+            _mm256_storeu_si256(deviates.as_mut_ptr().cast(), normal);
+        }
+    }
 }
 
 /// See [`super::normal`].
@@ -151,23 +185,12 @@ fn quantiles(first: __m256i) -> [__m256i; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Key;
     use crate::cpu::Level;
 
-    /// Of numbers in a row and far apart, and of draws at the ends of all octaves.
+    /// Draws at the ends of all octaves.
     #[test]
-    fn deviates_are_those_of_the_portable_code() {
-        let Level::X86(x86) = Level::of(None) else { return };
-        let noise = Noise::new(&Key::new(5).streams());
-        for start in [0, 1, 7, u64::MAX - 20, 1 << 63] {
-            for step in [1, 2, 0x9e37_79b9] {
-                let units = core::array::from_fn(|i| start.wrapping_add(i as u64 * step));
-                let (mut expected, mut vectors) = ([0; MOST], [0; MOST]);
-                noise.deviates(&units, MOST, &mut expected);
-                deviates(x86, &noise, &units, MOST, &mut vectors);
-                assert_eq!(vectors, expected, "{start} {step}");
-            }
-        }
+    fn normals_are_those_of_the_portable_code() {
+        let Level::X86(_) = Level::of(None) else { return };
         for octave in 0..32 {
             for eighth in 0..8_u32 {
                 let start = ((8 + eighth) << octave >> 3) | u32::from(octave == 31) << 31;
@@ -175,7 +198,7 @@ mod tests {
                     [0, 1, 2, 3, u32::MAX, u32::MAX - 1, 1 << octave >> 4, 1 << octave >> 5]
                         .map(|more| start.wrapping_add(more));
                 let mut vectors = [0; LANES];
-                // SAFETY: the token proves the instructions; both arrays have eight numbers.
+                // SAFETY: the level proves the instructions; both arrays have eight numbers.
                 unsafe {
                     let normal = normal(_mm256_loadu_si256(draws.as_ptr().cast()));
                     _mm256_storeu_si256(vectors.as_mut_ptr().cast(), normal);
