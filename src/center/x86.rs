@@ -46,7 +46,7 @@ impl Walker<'_> {
     }
 }
 
-/// The generators of some segments that follow one another, and how far each has come.
+/// The generators of some segments, and how far each has come.
 #[derive(Debug)]
 pub(crate) struct Lanes<'a, V: Ints> {
     table: &'a Table,
@@ -59,17 +59,22 @@ pub(crate) struct Lanes<'a, V: Ints> {
 }
 
 impl<'a, V: Ints> Lanes<'a, V> {
-    /// The first `count` segments from `first` on.
+    /// The first `count` of these segments.
     ///
     /// # Safety
     ///
     /// The level's instructions are there.
     #[inline(always)]
-    pub(crate) unsafe fn new(table: &'a Table, streams: Streams, first: u64, count: usize) -> Self {
+    pub(crate) unsafe fn new(
+        table: &'a Table,
+        streams: Streams,
+        segments: [u64; LANES],
+        count: usize,
+    ) -> Self {
         const { assert!(V::LANES <= LANES) };
         let mut words = [[0; LANES]; 4];
-        for lane in 0..V::LANES {
-            let state = streams.state(first.wrapping_add(lane as u64));
+        for (lane, &segment) in segments.iter().enumerate().take(V::LANES) {
+            let state = streams.state(segment);
             for (words, word) in words.iter_mut().zip(state) {
                 words[lane] = word;
             }

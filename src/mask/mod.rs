@@ -24,6 +24,8 @@ mod window;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86_bands;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_clipped;
 
 use method::{Method, Recipe};
@@ -209,12 +211,18 @@ impl<'a> Source<'a> {
     /// `Full`.
     #[inline(always)]
     fn spread_rows(&self, words: &mut [u64], planes: usize) {
-        let Blocks { map, block: [depth, rows, _], before, after, region, .. } =
-            self.sampler.blocks;
+        let Blocks { map, before, after, region, .. } = self.sampler.blocks;
         let len = planes * self.plane_bits();
         if region == Region::Full {
             return Reach { map, before, after }.spread_bits(self.level, words, len, &LEADING);
         }
+        self.spread_line(words, len);
+    }
+
+    /// The same under `Valid`, of a line of so many bits, whatever planes they are of.
+    #[inline(always)]
+    fn spread_line(&self, words: &mut [u64], len: usize) {
+        let Blocks { map, block: [depth, rows, _], .. } = self.sampler.blocks;
         spread_bits_up(self.level, words, 0..len, rows - 1, map[2]);
         spread_bits_up(self.level, words, 0..len, depth - 1, map[1] * map[2]);
     }

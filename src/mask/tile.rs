@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::Source;
 use super::method::batch_planes;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use super::x86;
+use super::{x86, x86_bands};
 use crate::bits::{self, WORD_BITS};
 use crate::count::count;
 use crate::cpu::{Level, on_x86};
@@ -252,27 +252,71 @@ impl Source<'_> {
         let (plane_bits, capacity) = (self.plane_bits(), chunk.len() * WORD_BITS);
         let len = plane_bits.min(SEGMENT as usize).next_multiple_of(WORD_BITS).max(1);
         let at_once = (capacity / len).max(LINE).min(together).max(1);
-        let stride = (capacity / at_once).min(plane_bits.next_multiple_of(WORD_BITS));
-        let stride = (stride - stride % WORD_BITS).max(WORD_BITS);
+        let margin = self.margin(planes.len(), capacity / at_once);
+        let len = (capacity.saturating_sub(margin) / at_once).saturating_sub(margin);
+        let len = len.min(plane_bits.next_multiple_of(WORD_BITS));
+        // Bands begin where those of small chunks do, or at a word.
+        let step = if len < CHUNK * WORD_BITS { WORD_BITS } else { CHUNK * WORD_BITS };
+        let len = (len - len % step).max(WORD_BITS);
+        let stride = margin + len;
         let mut dropped = 0;
         for first in planes.clone().step_by(together.max(1)) {
             let last = planes.end.min(first + together);
             for first in (first..last).step_by(at_once) {
                 let planes = first..last.min(first + at_once);
-                for start in (0..plane_bits).step_by(stride) {
-                    let positions = start..plane_bits.min(start + stride);
-                    // Not by chunks, whose iterator divides by their length and could panic.
-                    let mut rest = &mut *chunk;
-                    for plane in planes.clone() {
-                        let words = rest.split_at_mut_checked(stride / WORD_BITS);
-                        let Some((words, others)) = words else { break };
-                        rest = others;
-                        self.fill_window(plane, positions.clone(), words);
-                        dropped += count(self.level, words, 0..positions.len());
-                    }
-                    visit(&Tile { bits: chunk, planes: planes.clone(), positions, stride });
+                for start in (0..plane_bits).step_by(len) {
+                    let positions = start..plane_bits.min(start + len);
+                    dropped +=
+                        self.fill_band(planes.clone(), positions.clone(), chunk, (stride, margin));
+                    let bits = chunk.get(margin / WORD_BITS..).unwrap_or_default();
+                    visit(&Tile { bits, planes: planes.clone(), positions, stride });
                 }
             }
+        }
+        dropped
+    }
+
+    /// The bits before the positions of each plane of a band, where planes are drawn side by side; of
+    /// so many bits for each plane half at most, as nothing in a margin is used.
+    fn margin(&self, planes: usize, stride: usize) -> usize {
+        match self.level {
+            Level::X86(_x86) if self.is_large(planes) => {
+                on_x86!(_x86, x86_bands::margin(self.sampler))
+                    .filter(|&margin| margin <= stride / 2)
+                    .unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Fills a band, of which each plane has `stride` bits, the margin first. Returns how many units are
+    /// dropped.
+    fn fill_band(
+        &self,
+        planes: Range<usize>,
+        positions: Range<usize>,
+        chunk: &mut [u64],
+        (stride, margin): (usize, usize),
+    ) -> u64 {
+        if margin > 0
+            && let Level::X86(x86) = self.level
+        {
+            let len = (planes.len() * stride + margin) / WORD_BITS;
+            let words = chunk.get_mut(..len).unwrap_or_default();
+            let (planes, positions) = (planes.clone(), positions.clone());
+            let widths = (stride, margin);
+            on_x86!(x86, x86_bands::fill(x86, self, planes, positions, words, widths));
+        }
+        // Not by chunks, whose iterator divides by their length and could panic.
+        let (mut rest, mut dropped) = (&mut *chunk, 0);
+        for plane in planes {
+            let words = rest.split_at_mut_checked(stride / WORD_BITS);
+            let Some((words, others)) = words else { break };
+            rest = others;
+            if margin == 0 {
+                self.fill_window(plane, positions.clone(), words);
+            }
+            dropped += count(self.level, words, margin..margin + positions.len());
         }
         dropped
     }

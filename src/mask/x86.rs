@@ -90,12 +90,12 @@ unsafe fn fill_walked<V: Ints>(
 }
 
 /// Whether first rows of blocks are set, to be spread.
-fn by_runs(source: &Source<'_>) -> bool {
+pub(super) fn by_runs(source: &Source<'_>) -> bool {
     source.method() == Method::Runs && source.sampler.recipe.long_pattern.is_none()
 }
 
 /// The units of centres that are noted before their blocks are set: 2 KiB.
-const LIST: usize = 512;
+pub(super) const LIST: usize = 512;
 
 /// The same where segments are drawn one after another.
 const SHORT_LIST: usize = 32;
@@ -184,9 +184,10 @@ unsafe fn fill_batches<V: Ints>(
         if lanes > 0 {
             // SAFETY: the instructions are there.
             let (units, mut lanes) = unsafe {
+                let segments = core::array::from_fn(|lane| number.wrapping_add(lane as u64));
                 (
                     Units::<V>::new(source.sampler.recipe.locator, (at - origin) as u32),
-                    Lanes::new(&source.sampler.table, source.streams, number, lanes as usize),
+                    Lanes::new(&source.sampler.table, source.streams, segments, lanes as usize),
                 )
             };
             let mut list = [0; LIST];
@@ -232,7 +233,7 @@ unsafe fn fill_batches<V: Ints>(
 ///
 /// The level's instructions are there.
 #[inline(always)]
-unsafe fn set_corners<V: Ints>(
+pub(super) unsafe fn set_corners<V: Ints>(
     source: &Source<'_>,
     words: &mut [u64],
     shift: usize,

@@ -23,7 +23,8 @@ const SHAPES: [[usize; 5]; 6] = [
 ];
 
 fn check(plan: &Plan) -> Result<(), Error> {
-    let key = Key::new(5).with_step(3);
+    // Segments begin inside planes.
+    let key = Key::new(5).with_step(3).with_first_sample(7);
     let mut words = vec![0; plan.mask_words()];
     let x: Vec<f32> = (0..plan.elements()).map(|i| i as f32 - 1000.0).collect();
     let mask = plan.draw(key, &mut words)?;
@@ -70,6 +71,33 @@ fn bands_equal_whole_masks() -> Result<(), Error> {
             }
             let noise = DropBlock::new(3, 0.1)?.with_fill(Fill::Noise).with_backend(backend)?;
             check(&noise.plan(shape)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Blocks that are set in each way that there is, in bands whose planes are drawn side by side.
+#[test]
+fn bands_with_all_blocks_equal_whole_masks() -> Result<(), Error> {
+    let wide = Shape::nhwc(1, 83, 80, 64);
+    let deep = Shape::ndhwc(1, 41, 12, 11, 66);
+    let blocks = [
+        (wide, BlockSize::hw(1, 1), 0.6),
+        (wide, BlockSize::hw(2, 3), 0.1),
+        (wide, BlockSize::hw(7, 7), 0.1),
+        (wide, BlockSize::hw(7, 7), 0.7),
+        (wide, BlockSize::hw(15, 4), 0.1),
+        (wide, BlockSize::hw(20, 31), 0.2),
+        (wide, BlockSize::hw(3, 80), 0.1),
+        (deep, BlockSize::dhw(3, 3, 3), 0.1),
+        (deep, BlockSize::dhw(3, 12, 11), 0.1),
+        (deep, BlockSize::dhw(1, 5, 4), 0.5),
+    ];
+    for backend in Backend::available() {
+        for (shape, block, drop_prob) in blocks {
+            let layer =
+                DropBlock::new(1, drop_prob)?.with_block_size(block)?.with_backend(backend)?;
+            check(&layer.plan(shape)?)?;
         }
     }
     Ok(())

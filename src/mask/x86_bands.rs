@@ -1,0 +1,189 @@
+//! Bands with AVX2 and AVX-512: the same positions of many planes, from segments that are drawn side by
+//! side, whichever they are.
+
+#![allow(unsafe_code, reason = "vector instructions")]
+#![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
+
+use core::arch::x86_64::*;
+use core::ops::Range;
+
+use super::x86::{LIST, by_runs, set_corners};
+use super::{Sampler, Source};
+use crate::bits::WORD_BITS;
+use crate::block::Region;
+use crate::center::x86::{Lanes, Units};
+use crate::center::x86_ints::Ints;
+use crate::center::{LANES, Locator};
+use crate::cpu::X86;
+use crate::key::SEGMENT;
+
+/// The bits before the positions of each plane, and after the last, into which blocks may reach: of a row
+/// and a block, in whole words. `None` where bands are not drawn so.
+pub(super) fn margin(sampler: &Sampler) -> Option<usize> {
+    let blocks = &sampler.blocks;
+    if blocks.region != Region::Valid || !sampler.recipe.lanes {
+        return None;
+    }
+    Some((reach(sampler)? + blocks.map[2]).next_multiple_of(WORD_BITS))
+}
+
+/// How far the last unit of a block is from its first.
+fn reach(sampler: &Sampler) -> Option<usize> {
+    let ([depth, rows, len], [_, height, width]) = (sampler.blocks.block, sampler.blocks.map);
+    Some((depth.checked_sub(1)? * height + rows.checked_sub(1)?) * width + len.checked_sub(1)?)
+}
+
+/// Fills these positions of these planes, of which each has `stride` bits, the margin first.
+pub(super) fn fill(
+    x86: X86,
+    source: &Source<'_>,
+    planes: Range<usize>,
+    positions: Range<usize>,
+    words: &mut [u64],
+    (stride, margin): (usize, usize),
+) {
+    macro_rules! level {
+        ($name:ident, $vector:ident, $($feature:literal)*) => {
+            $(#[target_feature(enable = $feature)])*
+            fn $name(source: &Source<'_>, band: Band, words: &mut [u64]) {
+                // SAFETY: this function has the instructions.
+                unsafe { fill_band::<$vector>(source, band, words) }
+            }
+        };
+    }
+
+    level!(avx2, __m256i, "avx2,bmi1,bmi2,lzcnt,popcnt");
+    level!(
+        avx512, __m512i, "avx2,bmi1,bmi2,lzcnt,popcnt"
+        "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2"
+    );
+
+    words.fill(0);
+    let Some(reach) = reach(source.sampler) else { return };
+    let width = source.sampler.blocks.map[2].max(1);
+    let rows = positions.start.saturating_sub(reach) / width..positions.end.div_ceil(width);
+    let [start, end] = [rows.start, rows.end].map(|row| first_in_row(source.sampler, row));
+    let band = Band { planes, start, end, stride, first: margin.wrapping_sub(positions.start) };
+    match x86 {
+        // SAFETY: the token proves the instructions.
+        X86::Avx2(_) => unsafe { avx2(source, band, words) },
+        // SAFETY: the token proves the instructions.
+        X86::Avx512(_) => unsafe { avx512(source, band, words) },
+    }
+    if by_runs(source) {
+        source.spread_line(words, words.len() * WORD_BITS);
+    }
+}
+
+/// The first position, in the plane, of a row of the map or of those after it.
+fn first_in_row(sampler: &Sampler, row: usize) -> usize {
+    let ([slices, rows, columns], height) = (sampler.blocks.grid, sampler.blocks.map[1].max(1));
+    let (slice, row) = (row / height, row % height);
+    (slice * rows + row.min(rows)).min(slices * rows) * columns
+}
+
+/// What is drawn of each plane.
+struct Band {
+    planes: Range<usize>,
+    /// The first position in the plane, and the one after the last.
+    start: usize,
+    end: usize,
+    /// The bits from a plane to the next.
+    stride: usize,
+    /// The bit of the first plane's first unit, which may lie before the words and wrap.
+    first: usize,
+}
+
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+unsafe fn fill_band<V: Ints>(source: &Source<'_>, band: Band, words: &mut [u64]) {
+    let segment = u64::from(SEGMENT);
+    let mut batch = Batch { segments: [0; LANES], parts: [Part::default(); LANES], len: 0 };
+    for (i, plane) in band.planes.clone().enumerate() {
+        let origin = source.position(plane);
+        let (mut at, end) = (origin + band.start as u64, origin + band.end as u64);
+        let first = (i * band.stride).wrapping_add(band.first) as u32;
+        while at < end {
+            let number = at / segment;
+            batch.add(number, (number * segment).wrapping_sub(origin) as u32, first);
+            at = (number + 1) * segment;
+            if batch.len == V::LANES {
+                // SAFETY: the instructions are there.
+                unsafe { batch.set::<V>(source, &band, words) };
+            }
+        }
+    }
+    // SAFETY: the instructions are there.
+    unsafe { batch.set::<V>(source, &band, words) };
+}
+
+/// A segment as a part of a plane.
+#[derive(Clone, Copy, Default)]
+struct Part {
+    /// Its first position in the plane; it may lie before the plane and wrap.
+    start: u32,
+    /// The bit of the plane's first unit.
+    first: u32,
+}
+
+/// Segments that are drawn side by side.
+struct Batch {
+    segments: [u64; LANES],
+    parts: [Part; LANES],
+    len: usize,
+}
+
+impl Batch {
+    #[inline(always)]
+    fn add(&mut self, number: u64, start: u32, first: u32) {
+        if let Some(segment) = self.segments.get_mut(self.len)
+            && let Some(part) = self.parts.get_mut(self.len)
+        {
+            (*segment, *part) = (number, Part { start, first });
+            self.len += 1;
+        }
+    }
+
+    /// Sets the blocks of the centres in the band, and begins anew.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    #[inline(always)]
+    unsafe fn set<V: Ints>(&mut self, source: &Source<'_>, band: &Band, words: &mut [u64]) {
+        let locator = source.sampler.recipe.locator;
+        let (start, len) = (band.start as u32, (band.end - band.start) as u32);
+        // Positions as they are, as a segment may have some of another plane.
+        // SAFETY: the instructions are there.
+        let (positions, mut lanes) = unsafe {
+            (
+                Units::<V>::new(Locator::POSITIONS, 0),
+                Lanes::new(&source.sampler.table, source.streams, self.segments, self.len),
+            )
+        };
+        let mut list = [0; LIST];
+        loop {
+            // SAFETY: the instructions are there.
+            let found = unsafe { V::draw(&mut lanes, &positions, &mut list) };
+            if found == 0 {
+                break;
+            }
+            let mut kept = 0;
+            for i in 0..found.min(LIST) {
+                let Part { start: lane, first } =
+                    self.parts[list[i] as usize / SEGMENT as usize % LANES];
+                let position = lane.wrapping_add(list[i] % SEGMENT);
+                let unit = locator.unit(u64::from(position)) as u32;
+                if let Some(place) = list.get_mut(kept) {
+                    *place = first.wrapping_add(unit);
+                }
+                kept += usize::from(position.wrapping_sub(start) < len);
+            }
+            // SAFETY: the instructions are there.
+            unsafe { set_corners::<V>(source, words, 0, list.get(..kept).unwrap_or_default()) };
+        }
+        self.len = 0;
+    }
+}
