@@ -124,7 +124,7 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
     if end.is_none_or(|end| end > len) {
         return;
     }
-    if runs.len < BLOCK {
+    if runs.len <= BLOCK {
         // SAFETY: the last run ends inside the tensor; the rest is the caller's.
         return unsafe { short_runs::<V, S>(x, y, runs, scales) };
     }
@@ -193,7 +193,7 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
     }
 }
 
-/// Runs of fewer elements than a block has.
+/// Runs of a block's elements at most.
 ///
 /// # Safety
 ///
@@ -212,6 +212,10 @@ unsafe fn short_runs<V: Vector, S: VectorScales<V>>(
             2 => few_vectors::<V, S, 2>(x, y, runs, scales),
             3 => few_vectors::<V, S, 3>(x, y, runs, scales),
             4 => few_vectors::<V, S, 4>(x, y, runs, scales),
+            5 => few_vectors::<V, S, 5>(x, y, runs, scales),
+            6 => few_vectors::<V, S, 6>(x, y, runs, scales),
+            7 => few_vectors::<V, S, 7>(x, y, runs, scales),
+            8 => few_vectors::<V, S, 8>(x, y, runs, scales),
             _ => some_vectors::<V, S>(x, y, runs, scales),
         }
     }
@@ -249,7 +253,7 @@ unsafe fn few_vectors<V: Vector, S: VectorScales<V>, const N: usize>(
     }
 }
 
-/// Runs of any number of elements.
+/// Runs of any number of elements, a block's at most.
 ///
 /// # Safety
 ///
