@@ -192,7 +192,7 @@ fn operations_take_the_stack_that_the_guide_says() -> Result<(), Error> {
         ("with a mask, dense, one scale", _) => 2_200,
         ("with a mask, other", _) => 13_000,
         ("without a mask", "portable") => 16_000,
-        ("without a mask", _) => 49_000,
+        ("without a mask", _) => 51_000,
         ("for_each_map", "portable") => 4_500,
         ("for_each_map", _) => 47_000,
         _ => 2_000,
