@@ -252,7 +252,13 @@ impl Source<'_> {
         let (plane_bits, capacity) = (self.plane_bits(), chunk.len() * WORD_BITS);
         let len = plane_bits.min(SEGMENT as usize).next_multiple_of(WORD_BITS).max(1);
         let at_once = (capacity / len).max(LINE).min(together).max(1);
-        let margin = self.margin(planes.len(), capacity / at_once);
+        // Before the positions of each plane, where planes are drawn side by side.
+        let margin = match self.level {
+            Level::X86(x86) if self.is_large(planes.len()) => {
+                on_x86!(x86, x86_bands::margin(x86, self.sampler, capacity / at_once))
+            }
+            _ => 0,
+        };
         let len = (capacity.saturating_sub(margin) / at_once).saturating_sub(margin);
         let len = len.min(plane_bits.next_multiple_of(WORD_BITS));
         // Bands begin where those of small chunks do, or at a word.
@@ -276,19 +282,6 @@ impl Source<'_> {
         dropped
     }
 
-    /// The bits before the positions of each plane of a band, where planes are drawn side by side; of
-    /// so many bits for each plane half at most, as nothing in a margin is used.
-    fn margin(&self, planes: usize, stride: usize) -> usize {
-        match self.level {
-            Level::X86(_x86) if self.is_large(planes) => {
-                on_x86!(_x86, x86_bands::margin(self.sampler))
-                    .filter(|&margin| margin <= stride / 2)
-                    .unwrap_or(0)
-            }
-            _ => 0,
-        }
-    }
-
     /// Fills a band, of which each plane has `stride` bits, the margin first. Returns how many units are
     /// dropped.
     fn fill_band(
@@ -298,14 +291,14 @@ impl Source<'_> {
         chunk: &mut [u64],
         (stride, margin): (usize, usize),
     ) -> u64 {
-        if margin > 0
-            && let Level::X86(x86) = self.level
-        {
-            let len = (planes.len() * stride + margin) / WORD_BITS;
-            let words = chunk.get_mut(..len).unwrap_or_default();
-            let (planes, positions) = (planes.clone(), positions.clone());
-            let widths = (stride, margin);
-            on_x86!(x86, x86_bands::fill(x86, self, planes, positions, words, widths));
+        match self.level {
+            Level::X86(x86) if margin > 0 => {
+                on_x86!(
+                    x86,
+                    x86_bands::fill(x86, self, &planes, &positions, chunk, (stride, margin))
+                );
+            }
+            _ => (),
         }
         // Not by chunks, whose iterator divides by their length and could panic.
         let (mut rest, mut dropped) = (&mut *chunk, 0);

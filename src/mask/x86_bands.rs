@@ -18,13 +18,15 @@ use crate::cpu::X86;
 use crate::key::SEGMENT;
 
 /// The bits before the positions of each plane, and after the last, into which blocks may reach: of a row
-/// and a block, in whole words. `None` where bands are not drawn so.
-pub(super) fn margin(sampler: &Sampler) -> Option<usize> {
+/// and a block, in whole words. 0 where bands are not drawn so, or most of the `stride` bits of a plane
+/// would be margin.
+pub(super) fn margin(_: X86, sampler: &Sampler, stride: usize) -> usize {
     let blocks = &sampler.blocks;
     if blocks.region != Region::Valid || !sampler.recipe.lanes {
-        return None;
+        return 0;
     }
-    Some((reach(sampler)? + blocks.map[2]).next_multiple_of(WORD_BITS))
+    let margin = reach(sampler).map(|reach| (reach + blocks.map[2]).next_multiple_of(WORD_BITS));
+    margin.filter(|&margin| margin <= stride / 2).unwrap_or(0)
 }
 
 /// How far the last unit of a block is from its first.
@@ -37,9 +39,9 @@ fn reach(sampler: &Sampler) -> Option<usize> {
 pub(super) fn fill(
     x86: X86,
     source: &Source<'_>,
-    planes: Range<usize>,
-    positions: Range<usize>,
-    words: &mut [u64],
+    planes: &Range<usize>,
+    positions: &Range<usize>,
+    chunk: &mut [u64],
     (stride, margin): (usize, usize),
 ) {
     macro_rules! level {
@@ -58,11 +60,14 @@ pub(super) fn fill(
         "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2"
     );
 
+    let len = (planes.len() * stride + margin) / WORD_BITS;
+    let words = chunk.get_mut(..len).unwrap_or_default();
     words.fill(0);
     let Some(reach) = reach(source.sampler) else { return };
     let width = source.sampler.blocks.map[2].max(1);
     let rows = positions.start.saturating_sub(reach) / width..positions.end.div_ceil(width);
     let [start, end] = [rows.start, rows.end].map(|row| first_in_row(source.sampler, row));
+    let planes = planes.clone();
     let band = Band { planes, start, end, stride, first: margin.wrapping_sub(positions.start) };
     match x86 {
         // SAFETY: the token proves the instructions.
