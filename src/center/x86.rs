@@ -73,8 +73,8 @@ impl<'a, V: Ints> Lanes<'a, V> {
     ) -> Self {
         const { assert!(V::LANES <= LANES) };
         let mut words = [[0; LANES]; 4];
-        for (lane, &segment) in segments.iter().enumerate().take(V::LANES) {
-            let state = streams.state(segment);
+        for lane in 0..V::LANES {
+            let state = streams.state(segments[lane]);
             for (words, word) in words.iter_mut().zip(state) {
                 words[lane] = word;
             }

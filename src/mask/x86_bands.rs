@@ -176,13 +176,14 @@ impl Batch {
                 break;
             }
             let mut kept = 0;
-            for i in 0..found.min(LIST) {
-                let Part { start: lane, first } =
-                    self.parts[list[i] as usize / SEGMENT as usize % LANES];
-                let position = lane.wrapping_add(list[i] % SEGMENT);
+            for i in 0..found {
+                let Some(&drawn) = list.get(i) else { break };
+                let lane = (drawn / SEGMENT) as usize;
+                let Some(&part) = self.parts.get(lane) else { break };
+                let position = part.start.wrapping_add(drawn % SEGMENT);
                 let unit = locator.unit(u64::from(position)) as u32;
                 if let Some(place) = list.get_mut(kept) {
-                    *place = first.wrapping_add(unit);
+                    *place = part.first.wrapping_add(unit);
                 }
                 kept += usize::from(position.wrapping_sub(start) < len);
             }
