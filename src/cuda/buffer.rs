@@ -18,6 +18,15 @@ use super::driver::{Context, Memory, Region};
 ///
 /// Dropping a buffer waits for all work of the device, because any of it may use the buffer, and then
 /// frees the memory. So keep buffers for the next step.
+///
+/// ```no_run
+/// # use dropblock::cuda::Device;
+/// let device = Device::new(0)?;
+/// let x = device.upload(&[1.0_f32, 2.0, 3.0])?;
+/// let counts = device.zeros::<u64>(4)?;
+/// assert_eq!((x.len(), counts.len()), (3, 4));
+/// # Ok::<(), dropblock::cuda::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Buffer<T> {
     memory: Memory,
@@ -89,6 +98,18 @@ fn bytes_of<T>(len: usize) -> Result<usize, Error> {
 ///
 /// The borrow ends with the call, not with the work that it enqueues. That is sound because a buffer
 /// waits before it is freed, and because the device holds plain data.
+///
+/// ```no_run
+/// # use dropblock::cuda::Device;
+/// # let device = Device::new(0)?;
+/// let x = device.upload(&[1.0_f32, 2.0, 3.0])?;
+/// let mut last = [0.0];
+/// if let Some(part) = x.slice().get(2..3) {
+///     device.stream()?.download(part, &mut last)?;
+/// }
+/// assert_eq!(last, [3.0]);
+/// # Ok::<(), dropblock::cuda::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Slice<'a, T> {
     region: Region<'a>,
@@ -97,6 +118,19 @@ pub struct Slice<'a, T> {
 }
 
 /// Elements in device memory that a call may read and write. See [`Slice`].
+///
+/// ```no_run
+/// # use dropblock::cuda::{Device, Layer, SliceMut};
+/// # use dropblock::{DropBlock, Key, Shape};
+/// # let device = Device::new(0)?;
+/// # let plan = DropBlock::new(7, 0.1)?.plan(Shape::nchw(2, 8, 14, 14))?;
+/// # let layer = Layer::new(&plan, &device.stream()?)?;
+/// # let (address, len) = (0, plan.elements());
+/// // SAFETY: a framework's tensor on this device, which nobody else uses until the work is done.
+/// let x = unsafe { SliceMut::<f32>::from_raw(address, len) };
+/// layer.pass().forward_in_place(Key::new(1), x, None)?;
+/// # Ok::<(), dropblock::cuda::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct SliceMut<'a, T> {
     region: Region<'a>,

@@ -14,6 +14,14 @@ use super::{Buffer, Error, Slice, SliceMut};
 /// It keeps the device's *primary* context, the one that the CUDA runtime and frameworks use; other
 /// contexts are not supported. Cloning it is cheap and loads nothing. It may be used by any
 /// thread: every call makes the context current and gives the thread back the one it had.
+///
+/// ```no_run
+/// # use dropblock::cuda::Device;
+/// let device = Device::new(0)?;
+/// let copy = device.clone();
+/// assert_eq!(copy.ordinal(), 0);
+/// # Ok::<(), dropblock::cuda::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Device {
     context: Arc<Context>,
@@ -144,6 +152,16 @@ impl Device {
 
 /// A stream of a device: its work runs in the order in which it was enqueued, beside that of other
 /// streams. A clone is the same stream. It may be used by any thread.
+///
+/// ```no_run
+/// # use dropblock::cuda::Device;
+/// let device = Device::new(0)?;
+/// let (one, other) = (device.stream()?, device.stream()?);
+/// // What `other` gets from here on waits for what `one` has.
+/// other.wait(&one.record()?)?;
+/// other.synchronize()?;
+/// # Ok::<(), dropblock::cuda::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Stream {
     stream: Arc<driver::Stream>,
@@ -267,6 +285,16 @@ impl Stream {
 }
 
 /// A point in the work of a stream.
+///
+/// ```no_run
+/// # use dropblock::cuda::Device;
+/// # let stream = Device::new(0)?.stream()?;
+/// let start = stream.record()?;
+/// // Here come the operations.
+/// let end = stream.record()?;
+/// println!("{:.3} ms", start.elapsed_ms(&end)?);
+/// # Ok::<(), dropblock::cuda::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Event {
     event: driver::Event,

@@ -6,6 +6,16 @@ use super::driver;
 
 /// Says what was needed and what was given. When a call returns one, nothing has been enqueued.
 /// [`Driver`](Self::Driver) can also report work that was enqueued before.
+///
+/// ```no_run
+/// use dropblock::cuda::{Device, Error};
+/// match Device::new(0) {
+///     Ok(device) => println!("{}", device.name()),
+///     Err(Error::NoDriver) => println!("on the processor, then"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok::<(), dropblock::cuda::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {

@@ -28,6 +28,21 @@ use super::{Error, Layer, Slice, SliceMut, Stream};
 ///
 /// Graphs that are captured repeat the key that a call was given. With [`with_step`](Self::with_step)
 /// the step is read when the graph runs.
+///
+/// ```no_run
+/// # use dropblock::cuda::{Device, Layer};
+/// # use dropblock::{DropBlock, Key, Shape};
+/// # let device = Device::new(0)?;
+/// # let plan = DropBlock::new(7, 0.1)?.plan(Shape::nchw(2, 8, 14, 14))?;
+/// # let layer = Layer::new(&plan, &device.stream()?)?;
+/// let mut mask = device.zeros::<u64>(plan.mask_words())?;
+/// let mut x = device.upload(&vec![1.0_f32; plan.elements()])?;
+/// let mut step = device.upload(&[17_u64])?;
+/// let pass = layer.pass().with_step(step.slice())?;
+/// pass.draw(Key::new(2024), mask.slice_mut(), None)?;
+/// pass.forward_in_place(Key::new(2024), x.slice_mut(), None)?;
+/// # Ok::<(), dropblock::cuda::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Pass<'a> {
     pub(super) layer: &'a Layer,
