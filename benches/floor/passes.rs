@@ -32,6 +32,7 @@ pub(crate) fn run(settings: &Settings) {
 
 /// What timm and others use, where centres lie anywhere in the map.
 const FULL: &str = " full region";
+const PADDED: &str = " padded rows";
 
 /// One line of the table: a shape and the options that matter for speed.
 struct Problem {
@@ -63,7 +64,9 @@ pub(crate) fn volume() -> Shape {
 
 fn problems() -> Vec<Problem> {
     let (base, nhwc) = (base(), Shape::nhwc(32, 14, 14, 256));
+    // Rows of 14 in 16, and of 56 in 64.
     let padded = [256 * 14 * 16, 14 * 16, 0, 16, 1];
+    let long = [64 * 56 * 64, 56 * 64, 0, 64, 1];
     vec![
         paper(Shape::nchw(1, 16, 14, 14), 7, 0.1),
         paper(base, 7, 0.1),
@@ -89,7 +92,8 @@ fn problems() -> Vec<Problem> {
         Problem { scale: Scale::PerPosition, name: " per position", ..paper(base, 7, 0.1) },
         Problem { sharing: Sharing::OverChannels, name: " shared", ..paper(nhwc, 7, 0.1) },
         Problem { scale: Scale::PerPosition, name: " per position", ..paper(nhwc, 7, 0.1) },
-        Problem { strides: Some(padded), name: " padded rows", ..paper(base, 7, 0.1) },
+        Problem { strides: Some(padded), name: PADDED, ..paper(base, 7, 0.1) },
+        Problem { strides: Some(long), name: PADDED, ..paper(Shape::nchw(8, 64, 56, 56), 7, 0.1) },
         Problem { fill: Fill::Noise, name: " noise", ..paper(base, 7, 0.1) },
     ]
 }

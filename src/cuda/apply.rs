@@ -69,7 +69,7 @@ pub(super) fn apply(
     let same = scales.kind == 0;
     let rest = fast && same && kind != Kind::F64;
     if elements == 0 {
-        // Without channels there are positions all the same.
+        // Where only channels are missing, kernels would still start for the positions.
         return Ok(());
     }
     match tensors.form() {

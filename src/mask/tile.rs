@@ -250,8 +250,8 @@ impl Source<'_> {
         mut visit: impl FnMut(&Tile<'_>),
     ) -> u64 {
         let (plane_bits, capacity) = (self.plane_bits(), chunk.len() * WORD_BITS);
-        let len = plane_bits.min(SEGMENT as usize).next_multiple_of(WORD_BITS).max(1);
-        let at_once = (capacity / len).max(LINE).min(together).max(1);
+        let wanted = plane_bits.min(SEGMENT as usize).next_multiple_of(WORD_BITS).max(1);
+        let at_once = (capacity / wanted).max(LINE).min(together).max(1);
         // Before the positions of each plane, where planes are drawn side by side.
         let margin = match self.level {
             Level::X86(x86) if self.is_large(planes.len()) => {

@@ -25,14 +25,15 @@ pub(super) fn margin(_: X86, sampler: &Sampler, stride: usize) -> usize {
     if blocks.region != Region::Valid || !sampler.recipe.lanes {
         return 0;
     }
-    let margin = reach(sampler).map(|reach| (reach + blocks.map[2]).next_multiple_of(WORD_BITS));
-    margin.filter(|&margin| margin <= stride / 2).unwrap_or(0)
+    let margin = (extent(sampler) + blocks.map[2]).next_multiple_of(WORD_BITS);
+    if margin <= stride / 2 { margin } else { 0 }
 }
 
 /// How far the last unit of a block is from its first.
-fn reach(sampler: &Sampler) -> Option<usize> {
-    let ([depth, rows, len], [_, height, width]) = (sampler.blocks.block, sampler.blocks.map);
-    Some((depth.checked_sub(1)? * height + rows.checked_sub(1)?) * width + len.checked_sub(1)?)
+fn extent(sampler: &Sampler) -> usize {
+    let ((_, [slices, rows, columns]), [_, height, width]) =
+        (sampler.blocks.reach(), sampler.blocks.map);
+    (slices * height + rows) * width + columns
 }
 
 /// Fills these positions of these planes, of which each has `stride` bits, the margin first.
@@ -63,10 +64,10 @@ pub(super) fn fill(
     let len = (planes.len() * stride + margin) / WORD_BITS;
     let words = chunk.get_mut(..len).unwrap_or_default();
     words.fill(0);
-    let Some(reach) = reach(source.sampler) else { return };
     let width = source.sampler.blocks.map[2].max(1);
-    let rows = positions.start.saturating_sub(reach) / width..positions.end.div_ceil(width);
-    let [start, end] = [rows.start, rows.end].map(|row| first_in_row(source.sampler, row));
+    let first_row = positions.start.saturating_sub(extent(source.sampler)) / width;
+    let [start, end] =
+        [first_row, positions.end.div_ceil(width)].map(|row| first_in_row(source.sampler, row));
     let planes = planes.clone();
     let band = Band { planes, start, end, stride, first: margin.wrapping_sub(positions.start) };
     match x86 {

@@ -6,7 +6,7 @@ use crate::record::{Figure, Records};
 use crate::{PAPER, Tensor, tensor};
 
 /// Other layouts, types and options.
-pub(crate) const VARIANTS: [Tensor; 19] = [
+pub(crate) const VARIANTS: [Tensor; 20] = [
     tensor("1-D (32, 256, 196), 7", "ChannelsFirst 32x256x1x1x196", "7"),
     tensor("3-D (4, 64, 8, 28, 28), 3", "ChannelsFirst 4x64x8x28x28", "3"),
     tensor("(32, 256, 14, 14), 7, full region", "ChannelsFirst 32x256x1x14x14 full region", "7"),
@@ -33,6 +33,7 @@ pub(crate) const VARIANTS: [Tensor; 19] = [
     tensor("the same, padded rows", "ChannelsFirst 32x256x1x14x14 padded rows", "7"),
     tensor("the same, `bf16`", "ChannelsFirst 32x256x1x14x14 bf16", "7"),
     tensor("the same, `f16`", "ChannelsFirst 32x256x1x14x14 f16", "7"),
+    tensor("(8, 64, 56, 56), 7, padded rows", "ChannelsFirst 8x64x1x56x56 padded rows", "7"),
     tensor("(32, 256, 14, 14), 7, noise", "ChannelsFirst 32x256x1x14x14 noise", "7"),
 ];
 
