@@ -274,20 +274,11 @@ impl Blocks {
         product(&self.map)
     }
 
-    /// The number of positions along an axis whose block covers the index.
-    pub(crate) fn cover(&self, axis: usize, index: usize) -> u64 {
+    /// By how many blocks the indices of an axis are covered.
+    #[inline(always)]
+    pub(crate) const fn cover(&self, axis: usize) -> Cover {
         let (before, after) = self.reach();
-        let last = (index + before[axis]).min(self.grid[axis].saturating_sub(1));
-        (last + 1).saturating_sub(index.saturating_sub(after[axis])) as u64
-    }
-
-    /// The number of indices from this one on with the same [`cover`](Self::cover). It rises by one
-    /// an index, stays, and falls again.
-    pub(crate) fn same_cover(&self, axis: usize, index: usize) -> usize {
-        let (before, after) = self.reach();
-        let ends = (after[axis], self.grid[axis].saturating_sub(1 + before[axis]));
-        let plateau = ends.0.min(ends.1)..=ends.0.max(ends.1);
-        if plateau.contains(&index) { plateau.end() - index + 1 } else { 1 }
+        Cover { before: before[axis], after: after[axis], last: self.grid[axis].saturating_sub(1) }
     }
 
     /// What decides the cover of each of some positions of the map: such parts with the same are alike.
@@ -296,10 +287,10 @@ impl Blocks {
         let (row, w) = (positions.start / width, positions.start % width);
         let (d, h) = (row / height, row % height);
         let rows = (w + positions.len()).div_ceil(width);
-        if rows > self.same_cover(1, h) {
+        if rows > self.cover(1).same(h) {
             return (positions.start, positions.len(), [0; 2]);
         }
-        (w, positions.len(), [self.cover(0, d), self.cover(1, h)])
+        (w, positions.len(), [self.cover(0).of(d), self.cover(1).of(h)])
     }
 
     /// How far a block reaches `(before, after)` the cell that stands for its position: the
@@ -317,6 +308,32 @@ impl Blocks {
                 ([0; 3], after)
             }
         }
+    }
+}
+
+/// By how many blocks the indices of an axis are covered: how far each reaches, and the last place of one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cover {
+    before: usize,
+    after: usize,
+    last: usize,
+}
+
+impl Cover {
+    /// The number of positions whose block covers the index.
+    #[inline]
+    pub(crate) fn of(&self, index: usize) -> u64 {
+        let last = (index + self.before).min(self.last);
+        (last + 1).saturating_sub(index.saturating_sub(self.after)) as u64
+    }
+
+    /// The number of indices from this one on with the same cover. It rises by one an index, stays, and
+    /// falls again.
+    #[inline]
+    pub(crate) fn same(&self, index: usize) -> usize {
+        let ends = (self.after, self.last.saturating_sub(self.before));
+        let (start, end) = (ends.0.min(ends.1), ends.0.max(ends.1));
+        if index >= start && index <= end { end - index + 1 } else { 1 }
     }
 }
 

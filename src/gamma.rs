@@ -156,17 +156,50 @@ pub(crate) fn for_each_keep_prob(
     mut visit: impl FnMut(usize, u64),
 ) {
     let (height, width) = (blocks.map[1].max(1), blocks.map[2].max(1));
+    let (by_depth, by_height, by_width) = (blocks.cover(0), blocks.cover(1), blocks.cover(2));
     let mut start = positions.start;
     while start < positions.end {
         let (row, mut w) = (start / width, start % width);
         let end = width.min(w + positions.end - start);
         start += end - w;
-        let slice = power(ONE - gamma, blocks.cover(0, row / height));
-        let of_row = power(slice, blocks.cover(1, row % height));
+        let slice = power(ONE - gamma, by_depth.of(row / height));
+        let mut of_row = Powers::of(power(slice, by_height.of(row % height)));
         while w < end {
-            let len = blocks.same_cover(2, w).min(end - w);
-            visit(len, power(of_row, blocks.cover(2, w)));
+            let len = by_width.same(w).min(end - w);
+            visit(len, of_row.power(by_width.of(w)));
             w += len;
+        }
+    }
+}
+
+/// Powers of one number, the lowest of which are kept: along a row they come one after the other, and
+/// each is two products from a lower one.
+struct Powers {
+    of: u64,
+    kept: [u64; 64],
+    len: usize,
+}
+
+impl Powers {
+    const fn of(of: u64) -> Self {
+        Self { of, kept: [ONE; 64], len: 1 }
+    }
+
+    /// What [`power`] gives.
+    #[inline]
+    fn power(&mut self, n: u64) -> u64 {
+        let n = n as usize;
+        while self.len <= n.min(self.kept.len() - 1) {
+            let half = self.kept.get(self.len / 2).copied().unwrap_or(ONE);
+            let even = mul(half, half);
+            if let Some(place) = self.kept.get_mut(self.len) {
+                *place = if self.len % 2 == 1 { mul(even, self.of) } else { even };
+            }
+            self.len += 1;
+        }
+        match self.kept.get(n) {
+            Some(&power) => power,
+            None => power(self.of, n as u64),
         }
     }
 }
