@@ -105,7 +105,8 @@ fn small_runs<T: Copy, A: Action<T>>(
     scales: &[A::Scale],
 ) {
     let scales = scales.get(..count).unwrap_or(scales);
-    let mut each = [[A::ONE; BLOCK]; PERIOD / BLOCK];
+    // And one block that only the last ends may reach.
+    let mut each = [[A::ONE; BLOCK]; PERIOD / BLOCK + 1];
     let at_once = PERIOD / len.max(1);
     for first in (0..scales.len()).step_by(at_once.max(1)) {
         let end = scales.len().min(first + at_once);
@@ -118,11 +119,13 @@ fn small_runs<T: Copy, A: Action<T>>(
                 Scales::One(first)
             }
             _ => {
-                let mut places = &mut *each.as_flattened_mut();
-                for &scale in scales {
-                    let Some((place, others)) = places.split_at_mut_checked(len) else { break };
-                    place.fill(scale);
-                    places = others;
+                // Always as many, which those of the next run cover: no loop.
+                let places = each.as_flattened_mut();
+                for (i, &scale) in scales.iter().enumerate() {
+                    let place = places.get_mut(i * len..).unwrap_or_default();
+                    if let Some(place) = place.first_chunk_mut() {
+                        *place = [scale; SMALL];
+                    }
                 }
                 Scales::Each(&each)
             }
