@@ -11,7 +11,7 @@ use super::{BLOCK, Runs, Stores, Tensor};
 use crate::bits::{self, Words};
 
 /// The least number of elements that repays aligning stores.
-const LONG: usize = 1024;
+const LONG: usize = 128;
 
 /// The bytes of a tensor that may lie in the first cache.
 pub(super) const FIRST_CACHE: usize = 1 << 15;
@@ -138,15 +138,15 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
         let scales = unsafe { scales.of_run(i) };
         let mut start = 0;
         let mut streams = false;
+        // A first vector, made before the others are written, so that those cross no cache line.
+        let mut first = None;
         if S::ANYWHERE && len >= LONG {
-            // Stores that cross no cache line. Halves may lie so that this cannot be; no matter.
+            // Halves may lie so that this cannot be; no matter.
             start = y.align_offset(V::LANES * size_of::<V::Element>()) % V::LANES;
             if start != 0 {
-                // SAFETY: fewer than `LANES` of at least `LONG`; the instructions are there.
-                unsafe {
-                    let word = V::word(bits::load(bits, bit));
-                    V::select_part(x, start, word, 0, scales.at(0)).store_part(y, start);
-                }
+                // SAFETY: a run has more elements than a vector; the instructions are there.
+                first =
+                    Some(unsafe { V::select(x, V::word(bits::load(bits, bit)), 0, scales.at(0)) });
             }
         }
         if stores == Stores::Streamed && len >= STREAM + start {
@@ -189,6 +189,10 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
         if let Some(overlap) = overlap {
             // SAFETY: there are `LANES` elements.
             unsafe { overlap.store(y.add(len - V::LANES)) };
+        }
+        if let Some(first) = first {
+            // SAFETY: there are `LANES` elements.
+            unsafe { first.store(y) };
         }
     }
 }
