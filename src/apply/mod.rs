@@ -36,7 +36,7 @@ mod x86_runs;
 mod x86_turn;
 
 pub(crate) use select::select;
-pub(crate) use walk::{Units, Walk};
+pub(crate) use walk::Walk;
 
 /// The number of elements that one word of a mask speaks of.
 pub(crate) const BLOCK: usize = 64;

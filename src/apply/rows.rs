@@ -109,16 +109,17 @@ impl Walk<'_> {
         row: &Range<usize>,
     ) {
         if self.geometry.group_planes >= planes.len() {
-            let scale = self.scale_of_plane::<T, A>(planes.start);
-            return self.row_of_maps(action, tensor, planes, row, Scales::One(scale));
+            let mut scale = [A::ONE];
+            self.group_scales::<T, A>(planes.start, &mut scale);
+            return self.row_of_maps(action, tensor, planes, row, Scales::One(scale[0]));
         }
         for first in planes.clone().step_by(BLOCK) {
             let planes = first..planes.end.min(first + BLOCK);
+            // Groups of one plane, as others have all planes of a sample.
             let mut scales = [A::ONE; BLOCK];
-            for (scale, plane) in scales.iter_mut().zip(planes.clone()) {
-                *scale = self.scale_of_plane::<T, A>(plane);
-            }
-            let scales = Scales::Runs(scales.get(..planes.len()).unwrap_or_default());
+            let scales = scales.get_mut(..planes.len()).unwrap_or_default();
+            self.group_scales::<T, A>(planes.start, scales);
+            let scales = Scales::Runs(scales);
             self.row_of_maps(action, tensor, planes, row, scales);
         }
     }
@@ -261,15 +262,15 @@ impl Walk<'_> {
                 Some(Scales::Each(scales)) => Scales::Runs(scales.as_flattened()),
                 Some(scales) => scales,
                 // Channels of one sample: one group.
-                None if group_planes >= channels => {
-                    Scales::One(self.scale_of_plane::<T, A>(run.start))
-                }
                 None => {
-                    for (scale, plane) in by_channel.as_flattened_mut().iter_mut().zip(run.clone())
-                    {
-                        *scale = self.scale_of_plane::<T, A>(plane);
-                    }
-                    Scales::Each(&by_channel)
+                    let is_one = group_planes >= channels;
+                    let scales = by_channel.as_flattened_mut();
+                    let count = if is_one { 1 } else { run.len() };
+                    self.group_scales::<T, A>(
+                        run.start,
+                        scales.get_mut(..count).unwrap_or_default(),
+                    );
+                    if is_one { Scales::One(by_channel[0][0]) } else { Scales::Each(&by_channel) }
                 }
             };
             for sample in self.geometry.samples_of(mask_sample) {

@@ -35,14 +35,7 @@ pub(crate) struct Walk<'w> {
     pub(crate) counts: &'w [u64],
 }
 
-/// Which units are visited.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Units {
-    All,
-    Dropped,
-}
-
-/// Some neighbouring units: their elements, and where they stand in the order of the planes.
+/// Some neighbouring dropped units: their elements, and where they stand in the order of the planes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
     /// The first element, and how far apart they lie.
@@ -69,9 +62,7 @@ impl Walk<'_> {
         let scales = match (known, self.rule) {
             // Written, as a product with 0 may be NaN or -0.
             (Some(scale), _) if scale == T::Scale::ZERO => {
-                return self.for_each_run(Units::All, |run| {
-                    tensor.fill(run.element, (run.len, run.step), T::ZERO);
-                });
+                return self.for_each_line(|start, len| tensor.fill(start, len, T::ZERO));
             }
             (Some(scale), _) => Some(Scales::One(scale)),
             (None, Rule::PerPosition) => return self.apply_by_position(tensor, planes),
@@ -104,14 +95,10 @@ impl Walk<'_> {
         let group = self.geometry.group_planes.max(1);
         let len = self.geometry.group_units();
         for first in planes.clone().step_by((group * BLOCK).max(1)) {
-            let (mut counts, mut scales) = ([0; BLOCK], [T::Scale::ONE; BLOCK]);
+            let mut scales = [T::Scale::ONE; BLOCK];
             let count = ((planes.end - first) / group).min(BLOCK);
             let bit = self.tile.bit(first, 0);
-            let counts = counts.get_mut(..count).unwrap_or_default();
-            count_each(self.level, self.tile.bits, bit, len, counts);
-            for (scale, &mut dropped) in scales.iter_mut().zip(counts) {
-                *scale = count_scale(DropCount { dropped, total: len as u64 });
-            }
+            self.group_scales::<T, Apply>(first, scales.get_mut(..count).unwrap_or_default());
             let scales = Scales::Runs(scales.get(..count).unwrap_or_default());
             let runs = Runs { bits: self.tile.bits, bit, count, len, step: len, bit_step: len };
             let start = (first - planes.start) * self.geometry.plane;
@@ -179,14 +166,30 @@ impl Walk<'_> {
         DropCount { dropped: count(self.level, self.tile.bits, bits), total }
     }
 
-    /// The scale of the group of a plane of the mask.
-    pub(super) fn scale_of_plane<T: Copy, A: Action<T>>(&self, plane: usize) -> A::Scale {
-        let planes = self.geometry.group_planes.max(1);
-        let (group, first) = (plane / planes, self.tile.planes().start / planes);
-        A::scale_of(match self.counts.get(group - first) {
-            Some(&dropped) => DropCount { dropped, total: self.geometry.group_units() as u64 },
-            None => self.count_group(group * planes..(group + 1) * planes),
-        })
+    /// The scales of groups that follow one another, from that of a plane of the mask on.
+    pub(super) fn group_scales<T: Copy, A: Action<T>>(
+        &self,
+        plane: usize,
+        scales: &mut [A::Scale],
+    ) {
+        let (planes, len) = (self.geometry.group_planes.max(1), self.geometry.group_units());
+        let skipped = (plane - self.tile.planes().start) / planes;
+        let mut counts = [0; BLOCK];
+        for (i, scales) in scales.chunks_mut(BLOCK).enumerate() {
+            let first = i * BLOCK;
+            let counts = match self.counts.get(skipped + first..) {
+                Some(known @ [_, ..]) => known,
+                _ => {
+                    let bit = self.tile.bit(plane / planes * planes + first * planes, 0);
+                    let counts = counts.get_mut(..scales.len()).unwrap_or_default();
+                    count_each(self.level, self.tile.bits, bit, len, counts);
+                    counts
+                }
+            };
+            for (scale, &dropped) in scales.iter_mut().zip(counts) {
+                *scale = A::scale_of(DropCount { dropped, total: len as u64 });
+            }
+        }
     }
 
     /// Writes a value to the elements of dropped units, and to nothing else.
@@ -237,12 +240,41 @@ impl Walk<'_> {
         }
     }
 
-    /// Visits the tile's units as runs of elements.
-    pub(crate) fn for_each_run(&self, which: Units, mut visit: impl FnMut(Run)) {
+    /// Visits the elements of all units of the tile: the first of some, how many, and how far apart.
+    pub(crate) fn for_each_line(&self, mut visit: impl FnMut(usize, (usize, isize))) {
+        let &Geometry { plane, channels, mask_channels, .. } = self.geometry;
+        if self.is_line() {
+            let units = self.tile.units(plane);
+            return visit(units.start, (units.len(), 1));
+        }
+        let planes = self.tile.planes();
+        let mut next = planes.start;
+        while next < planes.end {
+            // The planes of one sample of the mask.
+            let (mask_sample, first) = (next / mask_channels.max(1), next % mask_channels.max(1));
+            let end = planes.end.min(next - first + mask_channels);
+            let count = if mask_channels == channels { end - next } else { channels };
+            next = end;
+            for sample in self.geometry.samples_of(mask_sample) {
+                self.rows.for_each_row(self.tile.positions(), plane, |row| {
+                    let start = self.rows.element(sample, first, row.start);
+                    let (along, across) = ((row.len(), self.rows.step), (count, self.rows.channel));
+                    let (inner, outer) =
+                        if self.channels_adjacent() { (across, along) } else { (along, across) };
+                    for i in 0..outer.0 {
+                        visit(start.wrapping_add_signed(i as isize * outer.1), inner);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Visits the tile's dropped units as runs of elements.
+    pub(crate) fn for_each_dropped(&self, mut visit: impl FnMut(Run)) {
         let &Geometry { plane, channels, .. } = self.geometry;
         if self.is_line() {
             let units = self.tile.units(plane);
-            return self.for_each_gap(which, 0, units.len(), |gap| {
+            return for_each_dropped(self.tile.bits, 0, units.len(), |gap| {
                 let element = units.start + gap.start;
                 visit(Run { element, step: 1, len: gap.len(), index: element });
             });
@@ -252,7 +284,7 @@ impl Walk<'_> {
             self.rows.for_each_row(positions.clone(), plane, |row| {
                 let bit = self.tile.bit(mask_plane, row.start);
                 let start = self.rows.element(0, 0, row.start);
-                self.for_each_gap(which, bit, row.len(), |gap| {
+                for_each_dropped(self.tile.bits, bit, row.len(), |gap| {
                     let position = row.start + gap.start;
                     let start = start.wrapping_add_signed(gap.start as isize * self.rows.step);
                     self.geometry.for_each_map(mask_plane, |sample, channel| {
@@ -265,20 +297,6 @@ impl Walk<'_> {
                     });
                 });
             });
-        }
-    }
-
-    #[inline]
-    fn for_each_gap(
-        &self,
-        which: Units,
-        bit: usize,
-        len: usize,
-        mut visit: impl FnMut(Range<usize>),
-    ) {
-        match which {
-            Units::All => visit(0..len),
-            Units::Dropped => for_each_dropped(self.tile.bits, bit, len, visit),
         }
     }
 }

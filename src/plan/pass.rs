@@ -9,7 +9,7 @@ use super::geometry::{Geometry, Rows};
 #[cfg(feature = "rayon")]
 use super::parallel::Threads;
 use super::scale::Rule;
-use crate::apply::{Tensor, Units, Walk, apply_line};
+use crate::apply::{Tensor, Walk, apply_line};
 use crate::count::count;
 use crate::mask::{Source, Tile, ignore};
 use crate::noise::{Batch, Noise};
@@ -382,7 +382,7 @@ impl Pass<'_> {
             }
         };
         let mut batch = Batch::new(noise, self.source.level);
-        self.walk(tile, &[]).for_each_run(Units::Dropped, |run| {
+        self.walk(tile, &[]).for_each_dropped(|run| {
             let unit = first.wrapping_add(run.index as u64);
             batch.add(unit, (run.element, run.step), run.len, &mut write);
         });
@@ -397,7 +397,7 @@ impl Pass<'_> {
         if scale != T::Scale::ONE {
             return walk.apply(tensor, Some(scale));
         }
-        walk.for_each_run(Units::All, |run| tensor.keep(run.element, (run.len, run.step)));
+        walk.for_each_line(|start, len| tensor.keep(start, len));
     }
 
     /// Draws the mask in tiles on the stack and applies it. `known` is the count of the whole mask.
