@@ -157,13 +157,13 @@ pub(crate) fn for_each_keep_prob(
 ) {
     let (height, width) = (blocks.map[1].max(1), blocks.map[2].max(1));
     let (by_depth, by_height, by_width) = (blocks.cover(0), blocks.cover(1), blocks.cover(2));
-    let mut start = positions.start;
+    let (mut start, mut of_row) = (positions.start, Powers::new());
     while start < positions.end {
         let (row, mut w) = (start / width, start % width);
         let end = width.min(w + positions.end - start);
         start += end - w;
         let slice = power(ONE - gamma, by_depth.of(row / height));
-        let mut of_row = Powers::of(power(slice, by_height.of(row % height)));
+        of_row.begin(power(slice, by_height.of(row % height)));
         while w < end {
             let len = by_width.same(w).min(end - w);
             visit(len, of_row.power(by_width.of(w)));
@@ -173,7 +173,7 @@ pub(crate) fn for_each_keep_prob(
 }
 
 /// Powers of one number, the lowest of which are kept: along a row they come one after the other, and
-/// each is two products from a lower one.
+/// each is one product of lower ones.
 struct Powers {
     of: u64,
     kept: [u64; 64],
@@ -181,26 +181,35 @@ struct Powers {
 }
 
 impl Powers {
-    const fn of(of: u64) -> Self {
-        Self { of, kept: [ONE; 64], len: 1 }
+    const fn new() -> Self {
+        Self { of: ONE, kept: [ONE; 64], len: 0 }
+    }
+
+    /// Begins anew, with another number.
+    #[inline]
+    fn begin(&mut self, of: u64) {
+        (self.of, self.len) = (of, 2);
+        (self.kept[0], self.kept[1]) = (ONE, of);
     }
 
     /// What [`power`] gives.
     #[inline]
     fn power(&mut self, n: u64) -> u64 {
         let n = n as usize;
-        while self.len <= n.min(self.kept.len() - 1) {
+        if n >= self.kept.len() {
+            return power(self.of, n as u64);
+        }
+        while self.len <= n {
             let half = self.kept.get(self.len / 2).copied().unwrap_or(ONE);
             let even = mul(half, half);
-            if let Some(place) = self.kept.get_mut(self.len) {
-                *place = if self.len % 2 == 1 { mul(even, self.of) } else { even };
+            if let Some([first, second]) =
+                self.kept.get_mut(self.len..).and_then(|kept| kept.first_chunk_mut())
+            {
+                (*first, *second) = (even, mul(even, self.of));
             }
-            self.len += 1;
+            self.len += 2;
         }
-        match self.kept.get(n) {
-            Some(&power) => power,
-            None => power(self.of, n as u64),
-        }
+        self.kept.get(n).copied().unwrap_or(ONE)
     }
 }
 
