@@ -125,3 +125,20 @@ fn scales_of_zero_beside_others_equal_the_reference() -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// The scales of positions are formed for some rows at a time, and kept where the next are alike: here the
+/// second nine rows and the third begin alike, as the cover rises and falls again, but go on otherwise.
+#[test]
+fn scales_of_rows_that_begin_alike_equal_the_reference() -> Result<(), Error> {
+    for backend in Backend::available() {
+        for block in [29, 30, 31] {
+            let layer = DropBlock::new(block, 0.1)?
+                .with_region(Region::Full)
+                .with_scale(Scale::PerPosition);
+            for shape in [Shape::nchw(1, 2, 28, 28), Shape::nhwc(1, 28, 28, 2)] {
+                suite::check(backend, &Case::new(layer, shape, Key::new(1)));
+            }
+        }
+    }
+    Ok(())
+}

@@ -2,9 +2,11 @@
 
 use dropblock::{
     Alignment, Backend, BlockSize, DropBlock, DropCount, Element, Error, Gamma, Key, Layout, Plan,
-    Region, Scale, Shape, Sharing,
+    Region, Scale, Shape, Sharing, reference,
 };
 use proptest::prelude::*;
+use rand_xoshiro::Xoshiro128PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng as _;
 
 use crate::case::{Case, bits_of, cases, dirty, tensor};
 
@@ -132,6 +134,40 @@ fn position_scales_are_those_of_the_formula() -> Result<(), Error> {
     // Never infinite, however sure a unit is to be dropped.
     let all = DropBlock::new(3, 1.0)?.with_gamma(Gamma::Exact)?.plan(Shape::nchw(1, 1, 5, 4))?;
     assert_eq!(all.position_scale::<f32>(7)?, 0.0);
+    Ok(())
+}
+
+/// With the generator of a key's first segment, 4096 places, the centres are those of the key. A second
+/// segment goes on with the same generator.
+#[test]
+fn centers_from_a_generator_are_those_of_a_key_with_its_streams() -> Result<(), Error> {
+    let key = Key::new(5).with_step(3);
+    let state = reference::generator_state(&key, 0);
+    let mut seed = [0; 16];
+    for (bytes, word) in seed.as_chunks_mut().0.iter_mut().zip(state) {
+        *bytes = word.to_le_bytes();
+    }
+    for region in [Region::Valid, Region::Full] {
+        let layer = DropBlock::new(5, 0.2)?.with_region(region);
+        for samples in [5, 500] {
+            let plan = layer.plan(Shape::nchw(samples, 4, 14, 14))?;
+            let (mut expected, mut centers) =
+                (vec![!0; plan.mask_words()], vec![!0; plan.mask_words()]);
+            let of_key = plan.draw_centers(key, &mut expected)?;
+            let count =
+                plan.draw_centers_from(&mut Xoshiro128PlusPlus::from_seed(seed), &mut centers)?;
+            let ones: u32 = centers.iter().map(|word| word.count_ones()).sum();
+            assert_eq!(count, u64::from(ones));
+            // Those of the first segment: 20 maps of 14 x 14 have fewer places.
+            assert_eq!(centers[..20 * 14 * 14 / 64], expected[..20 * 14 * 14 / 64]);
+            if samples == 5 {
+                assert_eq!((count, &centers), (of_key, &expected));
+            } else {
+                // Other draws: two counts differ by 6 sigma of the difference at most.
+                assert!((count as f64 - of_key as f64).abs() < 6.0 * (2.0 * of_key as f64).sqrt());
+            }
+        }
+    }
     Ok(())
 }
 
