@@ -268,10 +268,13 @@ impl Pass<'_> {
         Ok(tensor)
     }
 
-    /// The whole mask as one tile.
+    /// The whole mask as one tile. Of empty maps, of which there may be as many as a number holds, it has
+    /// none.
     #[inline]
     pub(super) fn tile<'b>(&self, words: &'b [u64]) -> Tile<'b> {
-        Tile::whole(words, 0..self.geometry.mask_planes(), self.geometry.plane)
+        let plane = self.geometry.plane;
+        let planes = if plane == 0 { 0 } else { self.geometry.mask_planes() };
+        Tile::whole(words, 0..planes, plane)
     }
 
     /// The walk over a tile. `counts` are those of the groups of its planes, where it does not hold

@@ -2,8 +2,9 @@
 //! a typed error or the right answer.
 
 use dropblock::{
-    Alignment, Backend, BlockSize, Buffer, Dilation, Drawn, DropBlock, DropCount, Error, Gamma,
-    Key, Layout, Map, Plan, Region, Scale, Schedule, Shape, Sharing, View, ViewMut, reference,
+    Alignment, Backend, BlockSize, Buffer, Dilation, Drawn, DropBlock, DropCount, Error, Fill,
+    Gamma, Key, Layout, Map, Plan, Region, Scale, Schedule, Shape, Sharing, View, ViewMut,
+    reference,
 };
 use dropblock_cases::{Numbers, Source as _};
 use rand_xoshiro::Xoshiro128PlusPlus;
@@ -114,6 +115,18 @@ fn check_empty_buffers(plan: &Plan, what: &str) {
     assert_eq!(plan.draw(key, &mut []).map(drawn_of), mask, "{what}");
     assert_eq!(plan.mask_from(&[]).map(drawn_of), mask, "{what}");
     assert_eq!(plan.dilate(&mut []).map(|()| drawn), mask, "{what}");
+    if let Ok(of_nothing) = plan.mask_from(&[]).and_then(|mask| mask.with_key(key)) {
+        // A mask without words stands for empty maps, of which there may be any number.
+        let drawn = drawn_of(of_nothing);
+        let passes = [
+            of_nothing.forward_in_place(&mut *none),
+            of_nothing.backward_in_place(&mut *none),
+            of_nothing.drop_only(&mut *none, 0.0),
+        ];
+        assert_eq!(passes.map(|pass| pass.map(|()| drawn)), [tensor; 3], "{what}");
+        let group = of_nothing.count_group(plan.groups().wrapping_sub(1));
+        assert!(plan.groups() == 0 || group == Ok(DropCount::default()), "{what}");
+    }
     let map = plan.mask_from(&[]).and_then(|mask| mask.map(0, 0).map(|map| map.keep().len()));
     assert!(plan.elements() == 0 || map.is_err(), "{what}");
     assert!(plan.position_scale::<f32>(usize::MAX).is_err(), "{what}");
@@ -298,6 +311,31 @@ fn plans_of_empty_maps_take_no_time() -> Result<(), Error> {
             let layer = DropBlock::new(1 << 31, 0.1)?;
             let plan = layer.plan(Shape::new(1, 1, map, Layout::ChannelsFirst))?;
             assert_eq!(plan.elements(), 0);
+        }
+    }
+    Ok(())
+}
+
+/// So many empty maps that visiting each would take years.
+#[test]
+fn passes_over_empty_maps_take_no_time() -> Result<(), Error> {
+    let many = 1 << (usize::BITS / 2 - 6);
+    for map in [Map::hw(9, 0), Map::l(0), Map::dhw(0, 3, 5)] {
+        for (&layout, &sharing) in
+            Layout::ALL.iter().flat_map(|layout| Sharing::ALL.iter().map(move |s| (layout, s)))
+        {
+            for &scale in Scale::ALL {
+                for (fill, is_training) in
+                    [(Fill::Zero, true), (Fill::Noise, true), (Fill::Zero, false)]
+                {
+                    let layer = DropBlock::new(3, 0.5)?.with_gamma(Gamma::Raw(0.5))?;
+                    let layer = layer.with_sharing(sharing).with_scale(scale).with_fill(fill);
+                    let plan = layer
+                        .with_training(is_training)
+                        .plan(Shape::new(many, many, map, layout))?;
+                    check_empty_buffers(&plan, &format!("{plan:?}"));
+                }
+            }
         }
     }
     Ok(())
