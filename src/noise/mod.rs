@@ -102,7 +102,7 @@ impl Batch {
                 }
                 for (i, (place, to)) in halves.iter_mut().zip(elements).enumerate() {
                     *place = half.wrapping_add(i as u8);
-                    *to = element.wrapping_add_signed((first + i) as isize * step);
+                    *to = element.wrapping_add_signed(step.wrapping_mul((first + i) as isize));
                 }
             }
             let added = STEP.min(len - first);

@@ -286,6 +286,41 @@ fn strides_of_empty_tensors_do_not_matter() -> Result<(), Error> {
     Ok(())
 }
 
+/// Along an axis of one unit a stride is never used, not even by noise, which is noted for some units at a
+/// time (found by fuzzing).
+#[test]
+fn strides_along_axes_of_one_unit_do_not_matter() -> Result<(), Error> {
+    for (&layout, &scale) in
+        Layout::ALL.iter().flat_map(|layout| Scale::ALL.iter().map(move |scale| (layout, scale)))
+    {
+        for (fill, gamma) in
+            [Fill::Zero, Fill::Noise].into_iter().flat_map(|fill| [(fill, 0.0), (fill, 1.0)])
+        {
+            let layer = DropBlock::new(1, 0.5)?.with_gamma(Gamma::Raw(gamma))?;
+            let layer = layer.with_scale(scale).with_fill(fill);
+            for map in [Map::l(1), Map::hw(1, 1), Map::dhw(1, 1, 1)] {
+                let plan = layer.plan(Shape::new(2, 1, map, layout))?;
+                let (key, x) = (Key::new(1), [1.0_f32, 5.0, 5.0, 1.0]);
+                let mut expected = [1.0, 1.0];
+                plan.forward_in_place(key, &mut expected)?;
+                for stride in [isize::MAX, isize::MAX / 3, isize::MIN] {
+                    let strides = [3, stride, stride, stride, stride];
+                    let (mut y, mut mask) = (x, vec![0; plan.mask_words()]);
+                    plan.forward_in_place(key, ViewMut::new(&mut y, 0, strides))?;
+                    assert_eq!(y, [expected[0], 5.0, 5.0, expected[1]], "{stride} {layer:?}");
+                    let mask = plan.draw(key, &mut mask)?;
+                    let (from, mut y) = (View::new(&x, 0, strides), x);
+                    mask.forward(from, ViewMut::new(&mut y, 0, strides))?;
+                    assert_eq!(y, [expected[0], 5.0, 5.0, expected[1]], "{stride} {layer:?}");
+                    mask.drop_only(ViewMut::new(&mut y, 0, strides), 7.0)?;
+                    assert_eq!(y[0] == 7.0 && y[3] == 7.0, gamma > 0.0, "{stride} {layer:?}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Found by fuzzing: the reference said 1, which no mask depends on.
 #[test]
 fn exact_gamma_of_an_empty_map_is_the_drop_probability() -> Result<(), Error> {
