@@ -34,12 +34,15 @@ pub(super) fn apply<T: Element>(
     runs: Runs<'_>,
     scales: Scales<'_, T::Scale>,
 ) {
-    /// The function of a level. Each kind of scale has its loop, so that what it needs stays in
-    /// registers.
+    /// The function of a level, for short runs or for others. Each kind of scale has its loop, so that
+    /// what it needs stays in registers.
     macro_rules! level {
         ($name:ident, $vector:ident, $($feature:literal)*) => {
+            /// # Safety
+            ///
+            /// There are scales for all elements, or for all runs.
             $(#[target_feature(enable = $feature)])*
-            fn $name<T: Element>(
+            unsafe fn $name<T: Element, const SHORT: bool>(
                 tensor: &mut Tensor<'_, T>,
                 runs: Runs<'_>,
                 scales: Scales<'_, T::Scale>,
@@ -49,22 +52,17 @@ pub(super) fn apply<T: Element>(
                         // SAFETY: this function has the instructions.
                         let scales = One::<T::$vector>(unsafe { T::$vector::splat(scale) });
                         // SAFETY: this function has the instructions.
-                        unsafe { all_runs(tensor, runs, scales) };
+                        unsafe { all_runs::<_, _, SHORT>(tensor, runs, scales) };
                     }
                     Scales::Each(scales) => {
-                        let len = runs.len.min(scales.len() * BLOCK);
-                        let (runs, scales) =
-                            (Runs { len, ..runs }, Each(scales.as_flattened().as_ptr()));
-                        // SAFETY: there are scales for all `len`; this function has the
-                        // instructions.
-                        unsafe { all_runs::<T::$vector, _>(tensor, runs, scales) };
+                        let scales = Each(scales.as_flattened().as_ptr());
+                        // SAFETY: the caller's; this function has the instructions.
+                        unsafe { all_runs::<T::$vector, _, SHORT>(tensor, runs, scales) };
                     }
                     Scales::Runs(scales) => {
-                        let count = runs.count.min(scales.len());
-                        let (runs, scales) = (Runs { count, ..runs }, ByRun(scales.as_ptr()));
-                        // SAFETY: there are scales for all `count`; this function has the
-                        // instructions.
-                        unsafe { all_runs::<T::$vector, _>(tensor, runs, scales) };
+                        let scales = ByRun(scales.as_ptr());
+                        // SAFETY: the caller's; this function has the instructions.
+                        unsafe { all_runs::<T::$vector, _, SHORT>(tensor, runs, scales) };
                     }
                 }
             }
@@ -77,15 +75,26 @@ pub(super) fn apply<T: Element>(
         "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi"
     );
 
+    // What has no scale is left out.
+    let runs = match scales {
+        Scales::One(_) => runs,
+        Scales::Each(scales) => Runs { len: runs.len.min(scales.len() * BLOCK), ..runs },
+        Scales::Runs(scales) => Runs { count: runs.count.min(scales.len()), ..runs },
+    };
+    let is_short = runs.len <= BLOCK;
     // Runs that do not fill a vector take the shorter one. In place, where a masked load follows a store
     // to where its other lanes are, they take up to 3 times as long with the longer one (Zen 5).
-    match x86 {
-        X86::Avx512(_) if runs.len >= T::Avx512::LANES && !is_long_copy::<T::Avx512>(tensor) => {
-            // SAFETY: the token proves the instructions.
-            unsafe { avx512(tensor, runs, scales) }
+    let is_wide = matches!(x86, X86::Avx512(_))
+        && runs.len >= T::Avx512::LANES
+        && !is_long_copy::<T::Avx512>(tensor);
+    // SAFETY: the token proves the instructions; there are scales for all.
+    unsafe {
+        match (is_wide, is_short) {
+            (false, false) => avx2::<T, false>(tensor, runs, scales),
+            (false, true) => avx2::<T, true>(tensor, runs, scales),
+            (true, false) => avx512::<T, false>(tensor, runs, scales),
+            (true, true) => avx512::<T, true>(tensor, runs, scales),
         }
-        // SAFETY: the token proves the instructions.
-        _ => unsafe { avx2(tensor, runs, scales) },
     }
 }
 
@@ -122,23 +131,30 @@ pub(super) fn select<T: Element>(
 /// See [`drop_only`](super::drop_only).
 pub(super) fn drop_only<T: Copy>(_: X86, tensor: &mut Tensor<'_, T>, runs: Runs<'_>, value: T) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn avx2<T: Copy>(tensor: &mut Tensor<'_, T>, runs: Runs<'_>, value: T) {
+    fn avx2<T: Copy, const SHORT: bool>(tensor: &mut Tensor<'_, T>, runs: Runs<'_>, value: T) {
         // SAFETY: this function has the instructions.
         unsafe {
             match size_of::<T>() {
-                1 => replace::<Kept<T, i8, 32>>(tensor, runs, value),
-                2 => replace::<Kept<T, i16, 16>>(tensor, runs, value),
-                4 => replace::<Kept<T, i32, 8>>(tensor, runs, value),
-                8 => replace::<Kept<T, i64, 4>>(tensor, runs, value),
+                1 => replace::<Kept<T, i8, 32>, SHORT>(tensor, runs, value),
+                2 => replace::<Kept<T, i16, 16>, SHORT>(tensor, runs, value),
+                4 => replace::<Kept<T, i32, 8>, SHORT>(tensor, runs, value),
+                8 => replace::<Kept<T, i64, 4>, SHORT>(tensor, runs, value),
                 _ => scalar::drop_only(tensor, runs, value),
             }
         }
     }
 
     // Without bits nothing is dropped.
-    if !runs.bits.is_empty() {
-        // SAFETY: the token, of either level, proves the instructions.
-        unsafe { avx2(tensor, runs, value) }
+    if runs.bits.is_empty() {
+        return;
+    }
+    // SAFETY: the token, of either level, proves the instructions.
+    unsafe {
+        if runs.len <= BLOCK {
+            avx2::<T, true>(tensor, runs, value);
+        } else {
+            avx2::<T, false>(tensor, runs, value);
+        }
     }
 }
 
@@ -146,11 +162,15 @@ pub(super) fn drop_only<T: Copy>(_: X86, tensor: &mut Tensor<'_, T>, runs: Runs<
 ///
 /// # Safety
 ///
-/// The level's instructions are there.
+/// Runs are `SHORT` or not. The level's instructions are there.
 #[inline(always)]
-unsafe fn replace<V: Vector>(tensor: &mut Tensor<'_, V::Element>, runs: Runs<'_>, value: V::Scale) {
+unsafe fn replace<V: Vector, const SHORT: bool>(
+    tensor: &mut Tensor<'_, V::Element>,
+    runs: Runs<'_>,
+    value: V::Scale,
+) {
     // SAFETY: the caller's.
-    unsafe { all_runs(tensor, runs, One::<V>(V::splat(value))) }
+    unsafe { all_runs::<_, _, SHORT>(tensor, runs, One::<V>(V::splat(value))) }
 }
 
 /// Whether the tensor is copied, with vectors of 512 bits, and larger than the first cache: those of

@@ -28,7 +28,7 @@ pub(super) trait Lane<const N: usize>: Copy + Default + PartialOrd {
 }
 
 macro_rules! shifted {
-    ($int:ident, $lanes:literal, $shift:ident) => {
+    ($int:ident, $lanes:literal, $shift:ident, $greater:ident) => {
         impl Lane<$lanes> for $int {
             #[inline(always)]
             unsafe fn dropped(halves: [__m256i; 2], i: usize) -> [Self; $lanes] {
@@ -46,15 +46,16 @@ macro_rules! shifted {
                 // SAFETY: the arrays have 32 bytes; the instructions are there.
                 unsafe {
                     let up = _mm256_loadu_si256(UP[group].as_ptr().cast());
-                    core::mem::transmute($shift(halves[half], up))
+                    // All bits, or none: of the sign alone compilers make detours where runs are short.
+                    core::mem::transmute($greater(_mm256_setzero_si256(), $shift(halves[half], up)))
                 }
             }
         }
     };
 }
 
-shifted!(i32, 8, _mm256_sllv_epi32);
-shifted!(i64, 4, _mm256_sllv_epi64);
+shifted!(i32, 8, _mm256_sllv_epi32, _mm256_cmpgt_epi32);
+shifted!(i64, 4, _mm256_sllv_epi64, _mm256_cmpgt_epi64);
 
 macro_rules! compared {
     ($int:ident, $lanes:literal, $compare:ident) => {

@@ -97,13 +97,14 @@ impl<V: Vector> VectorScales<V> for ByRun<V::Scale> {
     }
 }
 
-/// `y = bit ? 0 : x * scale` for runs of elements; for none if one leaves the tensor.
+/// `y = bit ? 0 : x * scale` for runs of elements; for none if one leaves the tensor. Short runs have a
+/// block's elements at most, others have more: loops of both in one function would run out of registers.
 ///
 /// # Safety
 ///
-/// There are scales for all. The level's instructions are there.
+/// Runs are `SHORT` or not; there are scales for all. The level's instructions are there.
 #[inline(always)]
-pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
+pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>, const SHORT: bool>(
     tensor: &mut Tensor<'_, V::Element>,
     runs: Runs<'_>,
     scales: S,
@@ -124,7 +125,7 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>>(
     if end.is_none_or(|end| end > len) {
         return;
     }
-    if runs.len <= BLOCK {
+    if SHORT {
         // SAFETY: the last run ends inside the tensor; the rest is the caller's.
         return unsafe { short_runs::<V, S>(x, y, runs, scales) };
     }
@@ -238,21 +239,18 @@ unsafe fn few_vectors<V: Vector, S: VectorScales<V>, const N: usize>(
     runs: Runs<'_>,
     scales: S,
 ) {
-    let bits = ShortBits::of(runs);
     let last = runs.len - V::LANES;
     for i in 0..runs.count {
         // SAFETY: each vector has `LANES` elements of the run; the instructions are there.
         unsafe {
             let (x, y) = (x.add(i * runs.step), y.add(i * runs.step));
-            let (word, scales) = (bits.of_run(i), scales.of_run(i));
-            let mut vectors = [V::select(x, V::word(word), 0, scales.at(0)); N];
-            for (i, vector) in vectors.iter_mut().enumerate().skip(1) {
-                let start = if i + 1 < N { i * V::LANES } else { last };
-                *vector = V::select(x.add(start), V::word(word >> start), 0, scales.at(start));
+            let (word, scales) = (bits_of(&runs, i), scales.of_run(i));
+            let overlap = V::select(x.add(last), V::word(word >> last), 0, scales.at(last));
+            for start in (0..N - 1).map(|i| i * V::LANES) {
+                let word = V::word(word >> start);
+                V::select(x.add(start), word, 0, scales.at(start)).store(y.add(start));
             }
-            for (i, vector) in vectors.into_iter().enumerate() {
-                vector.store(y.add(if i + 1 < N { i * V::LANES } else { last }));
-            }
+            overlap.store(y.add(last));
         }
     }
 }
@@ -269,13 +267,13 @@ unsafe fn some_vectors<V: Vector, S: VectorScales<V>>(
     runs: Runs<'_>,
     scales: S,
 ) {
-    let (bits, len) = (ShortBits::of(runs), runs.len);
+    let len = runs.len;
     for i in 0..runs.count {
         // SAFETY: `start` and `last` leave `LANES` elements, but where a part is read and written; the
         // instructions are there.
         unsafe {
             let (x, y) = (x.add(i * runs.step), y.add(i * runs.step));
-            let (word, scales) = (bits.of_run(i), scales.of_run(i));
+            let (word, scales) = (bits_of(&runs, i), scales.of_run(i));
             // A last vector that overlaps the one before it, made before that one is written.
             let overlap = match len.checked_sub(V::LANES) {
                 Some(last) => {
@@ -301,36 +299,19 @@ unsafe fn some_vectors<V: Vector, S: VectorScales<V>>(
     }
 }
 
-/// The bits of short runs.
-struct ShortBits<'b> {
-    runs: Runs<'b>,
-    /// Whether those of each run are in the eight bytes that begin with its first.
-    near: bool,
-}
-
-impl<'b> ShortBits<'b> {
-    #[inline(always)]
-    fn of(runs: Runs<'b>) -> Self {
-        let last = (runs.bit + runs.count.saturating_sub(1) * runs.bit_step) / 8;
-        Self { runs, near: runs.len <= 57 && last + 8 <= size_of_val(runs.bits) }
-    }
-
-    /// Those of run `i`, others above them.
-    ///
-    /// # Safety
-    ///
-    /// There is such a run.
-    #[inline(always)]
-    unsafe fn of_run(&self, i: usize) -> u64 {
-        let (bits, bit) = (self.runs.bits, self.runs.bit + i * self.runs.bit_step);
-        if self.near {
-            // SAFETY: eight bytes from there on are in the slice.
-            unsafe {
-                bits.as_ptr().cast::<u8>().add(bit / 8).cast::<u64>().read_unaligned() >> (bit % 8)
-            }
-        } else {
-            bits::load(bits, bit)
-        }
+/// The bits of a short run, from the first on, others above them.
+#[inline(always)]
+fn bits_of(runs: &Runs<'_>, i: usize) -> u64 {
+    /// The most bits that eight bytes hold wherever in the first the run begins.
+    const NEAR: usize = 57;
+    let (bits, bit) = (runs.bits, runs.bit + i * runs.bit_step);
+    if runs.len <= NEAR && bit / 8 + 8 <= size_of_val(bits) {
+        // SAFETY: eight bytes from there on are in the slice.
+        let word =
+            unsafe { bits.as_ptr().cast::<u8>().add(bit / 8).cast::<u64>().read_unaligned() };
+        word >> (bit % 8)
+    } else {
+        bits::load(bits, bit)
     }
 }
 
