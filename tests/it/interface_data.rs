@@ -163,7 +163,7 @@ fn a_fixed_scale_at_probability_1_gives_zeros() -> Result<(), Error> {
         let layer = DropBlock::new(3, 1.0)?.with_scale(Scale::Fixed);
         // Everything, something and nothing is dropped.
         for gamma in [Gamma::Exact, Gamma::Raw(0.02), Gamma::Raw(0.0)] {
-            for sharing in [Sharing::None, Sharing::OverChannels] {
+            for &sharing in Sharing::ALL {
                 for backend in Backend::available() {
                     let layer = layer.with_gamma(gamma)?.with_sharing(sharing);
                     let plan = layer.with_backend(backend)?.plan(shape)?;
