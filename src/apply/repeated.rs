@@ -115,17 +115,19 @@ fn small_runs<T: Copy, A: Action<T>>(
         let scales = scales.get(..at_once).unwrap_or(scales);
         let scales = match scales {
             // Inside the map positions have the same scale.
-            &[first, ref others @ ..] if others.iter().all(|&scale| scale == first) => {
+            // All are compared: with a way out in the middle there are no vectors.
+            &[first, ..] if scales.iter().fold(true, |same, &scale| same & (scale == first)) => {
                 Scales::One(first)
             }
             _ => {
                 // Always as many, which those of the next run cover: no loop.
                 let places = each.as_flattened_mut();
-                for (i, &scale) in scales.iter().enumerate() {
-                    let place = places.get_mut(i * len..).unwrap_or_default();
-                    if let Some(place) = place.first_chunk_mut() {
-                        *place = [scale; SMALL];
+                let mut at = 0;
+                for &scale in scales {
+                    if let Some(place) = places.get_mut(at..at + SMALL) {
+                        place.fill(scale);
                     }
+                    at += len;
                 }
                 Scales::Each(&each)
             }
