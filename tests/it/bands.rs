@@ -126,17 +126,27 @@ fn scales_of_zero_beside_others_equal_the_reference() -> Result<(), Error> {
     Ok(())
 }
 
-/// The scales of positions are formed for some rows at a time, and kept where the next are alike: here the
-/// second nine rows and the third begin alike, as the cover rises and falls again, but go on otherwise.
+/// The scales of positions are formed for some rows at a time, and kept where the next are alike. Of maps
+/// of 28 x 28 the second nine rows and the third begin alike, as the cover rises and falls again, but go on
+/// otherwise; longer rows come one by one, and the last of a slice is like the first of the next but for its
+/// depth.
 #[test]
 fn scales_of_rows_that_begin_alike_equal_the_reference() -> Result<(), Error> {
+    let shapes = [
+        (Shape::nchw(1, 2, 28, 28), [25, 27, 31]),
+        (Shape::nhwc(1, 28, 28, 2), [25, 27, 31]),
+        (Shape::nchw(1, 2, 12, 200), [2, 5, 11]),
+        (Shape::ncdhw(1, 2, 6, 6, 140), [2, 3, 5]),
+    ];
     for backend in Backend::available() {
-        for block in [25, 27, 31] {
-            let layer = DropBlock::new(block, 0.1)?
-                .with_region(Region::Full)
-                .with_scale(Scale::PerPosition);
-            for shape in [Shape::nchw(1, 2, 28, 28), Shape::nhwc(1, 28, 28, 2)] {
-                suite::check(backend, &Case::new(layer, shape, Key::new(1)));
+        for (shape, blocks) in shapes {
+            for block in blocks {
+                for &region in Region::ALL {
+                    let layer = DropBlock::new(block, 0.1)?
+                        .with_region(region)
+                        .with_scale(Scale::PerPosition);
+                    suite::check(backend, &Case::new(layer, shape, Key::new(1)));
+                }
             }
         }
     }
