@@ -152,3 +152,21 @@ fn scales_of_rows_that_begin_alike_equal_the_reference() -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Bands of views with gaps between the rows begin and end inside rows.
+#[test]
+fn bands_of_padded_rows_equal_the_reference() -> Result<(), Error> {
+    for backend in Backend::available() {
+        for (height, width) in [(300, 150), (9, 5001)] {
+            for scale in [Scale::Fixed, Scale::PerMap] {
+                let layer = DropBlock::new(5, 0.1)?.with_scale(scale);
+                let row = width + 3;
+                let strides =
+                    [2 * height * row, height * row, 0, row, 1].map(|stride| stride as isize);
+                let case = Case::new(layer, Shape::nchw(1, 2, height, width), Key::new(1));
+                suite::check(backend, &case.with_strides(Some(strides)));
+            }
+        }
+    }
+    Ok(())
+}
