@@ -311,7 +311,8 @@ impl Blocks {
     }
 }
 
-/// By how many blocks the indices of an axis are covered: how far each reaches, and the last place of one.
+/// By how many blocks the indices of an axis are covered. It follows from how far a block reaches, and from
+/// the last place of one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cover {
     before: usize,

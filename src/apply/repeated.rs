@@ -105,7 +105,7 @@ fn small_runs<T: Copy, A: Action<T>>(
     scales: &[A::Scale],
 ) {
     let scales = scales.get(..count).unwrap_or(scales);
-    // And one block that only the last ends may reach.
+    // A block more than runs take, as each is written with `SMALL` scales.
     let mut each = [[A::ONE; BLOCK]; PERIOD / BLOCK + 1];
     let at_once = PERIOD / len.max(1);
     for first in (0..scales.len()).step_by(at_once.max(1)) {
@@ -114,13 +114,13 @@ fn small_runs<T: Copy, A: Action<T>>(
         let scales = scales.get(first..).unwrap_or_default();
         let scales = scales.get(..at_once).unwrap_or(scales);
         let scales = match scales {
-            // Inside the map positions have the same scale.
-            // All are compared: with a way out in the middle there are no vectors.
+            // As positions inside the map have. All are compared, as a way out in the middle would cost
+            // more: there are no vectors then.
             &[first, ..] if scales.iter().fold(true, |same, &scale| same & (scale == first)) => {
                 Scales::One(first)
             }
             _ => {
-                // Always as many, which those of the next run cover: no loop.
+                // Always `SMALL` of them, so that there is no loop; the next run covers what is too much.
                 let places = each.as_flattened_mut();
                 let mut at = 0;
                 for &scale in scales {

@@ -40,7 +40,7 @@ pub(super) fn apply<T: Element>(
         ($name:ident, $vector:ident, $($feature:literal)*) => {
             /// # Safety
             ///
-            /// There are scales for all elements, or for all runs.
+            /// `SHORT` says how long runs are; there are scales for all elements, or for all runs.
             $(#[target_feature(enable = $feature)])*
             unsafe fn $name<T: Element, const SHORT: bool>(
                 tensor: &mut Tensor<'_, T>,
@@ -87,7 +87,7 @@ pub(super) fn apply<T: Element>(
     let is_wide = matches!(x86, X86::Avx512(_))
         && runs.len >= T::Avx512::LANES
         && !is_long_copy::<T::Avx512>(tensor);
-    // SAFETY: the token proves the instructions; there are scales for all.
+    // SAFETY: the token proves the instructions; lengths are as said, and there are scales for all.
     unsafe {
         match (is_wide, is_short) {
             (false, false) => avx2::<T, false>(tensor, runs, scales),
@@ -130,9 +130,16 @@ pub(super) fn select<T: Element>(
 
 /// See [`drop_only`](super::drop_only).
 pub(super) fn drop_only<T: Copy>(_: X86, tensor: &mut Tensor<'_, T>, runs: Runs<'_>, value: T) {
+    /// # Safety
+    ///
+    /// `SHORT` says how long runs are.
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn avx2<T: Copy, const SHORT: bool>(tensor: &mut Tensor<'_, T>, runs: Runs<'_>, value: T) {
-        // SAFETY: this function has the instructions.
+    unsafe fn avx2<T: Copy, const SHORT: bool>(
+        tensor: &mut Tensor<'_, T>,
+        runs: Runs<'_>,
+        value: T,
+    ) {
+        // SAFETY: the caller's; this function has the instructions.
         unsafe {
             match size_of::<T>() {
                 1 => replace::<Kept<T, i8, 32>, SHORT>(tensor, runs, value),
@@ -148,7 +155,7 @@ pub(super) fn drop_only<T: Copy>(_: X86, tensor: &mut Tensor<'_, T>, runs: Runs<
     if runs.bits.is_empty() {
         return;
     }
-    // SAFETY: the token, of either level, proves the instructions.
+    // SAFETY: the token, of either level, proves the instructions; lengths are as said.
     unsafe {
         if runs.len <= BLOCK {
             avx2::<T, true>(tensor, runs, value);
@@ -162,7 +169,7 @@ pub(super) fn drop_only<T: Copy>(_: X86, tensor: &mut Tensor<'_, T>, runs: Runs<
 ///
 /// # Safety
 ///
-/// Runs are `SHORT` or not. The level's instructions are there.
+/// `SHORT` says how long runs are. The level's instructions are there.
 #[inline(always)]
 unsafe fn replace<V: Vector, const SHORT: bool>(
     tensor: &mut Tensor<'_, V::Element>,

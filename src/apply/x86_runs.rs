@@ -97,12 +97,12 @@ impl<V: Vector> VectorScales<V> for ByRun<V::Scale> {
     }
 }
 
-/// `y = bit ? 0 : x * scale` for runs of elements; for none if one leaves the tensor. Short runs have a
-/// block's elements at most, others have more: loops of both in one function would run out of registers.
+/// `y = bit ? 0 : x * scale` for runs of elements; for none if one leaves the tensor. Runs are `SHORT` if
+/// they have a block's elements at most. Loops for both in one function would run out of registers.
 ///
 /// # Safety
 ///
-/// Runs are `SHORT` or not; there are scales for all. The level's instructions are there.
+/// `SHORT` says how long runs are; there are scales for all. The level's instructions are there.
 #[inline(always)]
 pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>, const SHORT: bool>(
     tensor: &mut Tensor<'_, V::Element>,
@@ -226,7 +226,7 @@ unsafe fn short_runs<V: Vector, S: VectorScales<V>>(
     }
 }
 
-/// Runs that take `N` vectors: the last may overlap the one before it, so all are made before one is
+/// Runs that take `N` vectors. The last may overlap the one before it, so it is made before that one is
 /// written.
 ///
 /// # Safety
