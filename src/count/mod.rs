@@ -49,9 +49,14 @@ fn portable(bits: &[u64], range: Range<usize>) -> u64 {
 
 #[inline(always)]
 fn sum(bits: &[u64], range: Range<usize>) -> u64 {
-    let span = Span::new(range.start, range.end);
-    let edges = [span.head, span.tail].into_iter().flatten();
-    let edges = edges.map(|(index, mask)| word(bits, index) & mask);
-    let whole = bits.get(span.whole).unwrap_or_default();
-    edges.chain(whole.iter().copied()).map(|word| u64::from(word.count_ones())).sum()
+    let Span { head, whole, tail } = Span::new(range.start, range.end);
+    let mut sum = 0;
+    // Loops, as functions of iterators that are not inlined would lose a backend's instructions.
+    for (index, mask) in [head, tail].into_iter().flatten() {
+        sum += u64::from((word(bits, index) & mask).count_ones());
+    }
+    for word in bits.get(whole).unwrap_or_default() {
+        sum += u64::from(word.count_ones());
+    }
+    sum
 }
