@@ -218,14 +218,14 @@ impl Walk<'_> {
             (self.sampler.blocks.block, self.sampler.blocks.map);
         macro_rules! fill_rows {
             ($fill:expr) => {
-                for &unit in units {
-                    for d in 0..depth {
-                        let mut start = unit as usize + d * height * width;
-                        for _ in 0..rows {
+                for d in 0..depth {
+                    for h in 0..rows {
+                        let row = (d * height + h) * width;
+                        for &unit in units {
+                            let start = row + unit as usize;
                             if let Some(row) = x.get_mut(start..start + len) {
                                 $fill(row, value);
                             }
-                            start += width;
                         }
                     }
                 }
