@@ -142,16 +142,6 @@ impl Locator {
         Cell { plane, at: [d, h, w] }
     }
 
-    /// The same cell where nothing takes a division.
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-    #[inline(always)]
-    pub(crate) fn cell_by_products(&self, position: u32) -> [u32; 3] {
-        let (rest, w) = self.grid[2].divide_by_product(position);
-        let (rest, h) = self.grid[1].divide_by_product(rest);
-        let (_, d) = self.grid[0].divide_by_product(rest);
-        [d, h, w]
-    }
-
     /// The unit of the map at the position's cell, counted over the planes. Along an axis of a
     /// grid that is shorter than its map, every line that has been passed adds what it lacks.
     #[inline(always)]
@@ -203,14 +193,6 @@ impl Divisor {
             return dividend / self.divisor;
         }
         ((self.reciprocal as u64 * dividend as u64) >> self.shift) as usize
-    }
-
-    /// The same without a branch, where there is a reciprocal.
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-    #[inline(always)]
-    fn divide_by_product(self, dividend: u32) -> (u32, u32) {
-        let quotient = ((u64::from(self.reciprocal) * u64::from(dividend)) >> self.shift) as u32;
-        (quotient, dividend.wrapping_sub(quotient.wrapping_mul(self.divisor.get() as u32)))
     }
 
     /// Returns quotient and remainder.

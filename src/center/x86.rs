@@ -159,6 +159,24 @@ unsafe fn next_u32<V: Ints>(generators: &mut [V; 4]) -> V {
     }
 }
 
+impl Locator {
+    /// [`cell`](Self::cell) in each lane, where nothing takes a division.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    #[inline(always)]
+    pub(crate) unsafe fn cells<V: Ints>(&self, positions: V) -> [V; 3] {
+        // SAFETY: the instructions are there.
+        unsafe {
+            let (rows, w) = divide(self.grid[2], positions);
+            let (slices, h) = divide(self.grid[1], rows);
+            let (_, d) = divide(self.grid[0], slices);
+            [d, h, w]
+        }
+    }
+}
+
 /// [`Locator::unit`] in each lane.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Units<V> {
@@ -225,10 +243,17 @@ impl<V: Ints> Units<V> {
         let Locator { grid, lacking } = self.locator;
         // SAFETY: the instructions are there.
         unsafe {
+            // No more is divided than axes lack units.
             let positions = positions.add(self.starts);
+            if lacking == [0; 3] {
+                return positions;
+            }
             let rows = quotient(grid[2], positions);
-            let slices = quotient(grid[1], rows);
             let units = positions.add(rows.mul(lacking[2] as u32));
+            if lacking[..2] == [0; 2] {
+                return units;
+            }
+            let slices = quotient(grid[1], rows);
             let units = units.add(slices.mul(lacking[1] as u32));
             if lacking[0] == 0 {
                 return units;
@@ -247,4 +272,18 @@ impl<V: Ints> Units<V> {
 unsafe fn quotient<V: Ints>(divisor: Divisor, dividends: V) -> V {
     // SAFETY: the instructions are there.
     unsafe { dividends.mul_shr(divisor.reciprocal, divisor.shift) }
+}
+
+/// [`Divisor::divide`] in each lane, without a division.
+///
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+unsafe fn divide<V: Ints>(divisor: Divisor, dividends: V) -> (V, V) {
+    // SAFETY: the instructions are there.
+    unsafe {
+        let quotients = quotient(divisor, dividends);
+        (quotients, dividends.sub(quotients.mul(divisor.divisor.get() as u32)))
+    }
 }

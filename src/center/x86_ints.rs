@@ -43,6 +43,16 @@ pub(crate) trait Ints: Copy {
     /// # Safety
     ///
     /// The level's instructions are there.
+    unsafe fn sub(self, other: Self) -> Self;
+
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    unsafe fn min(self, other: Self) -> Self;
+
+    /// # Safety
+    ///
+    /// The level's instructions are there.
     unsafe fn xor(self, other: Self) -> Self;
 
     /// # Safety
@@ -150,7 +160,7 @@ pub(crate) trait Ints: Copy {
 /// What is the same at both levels but for the names of the instructions.
 macro_rules! shared {
     (
-        $vector:ident, $features:literal, $splat:ident, $add:ident, $xor:ident, $and:ident, $or:ident,
+        $vector:ident, $features:literal, $splat:ident, $add:ident, $sub:ident, $min:ident, $xor:ident, $and:ident, $or:ident,
         $mul:ident, $mul_even:ident, $shl_64:ident, $shr_64:ident, $shr_64_by:ident
     ) => {
         #[inline(always)]
@@ -163,6 +173,18 @@ macro_rules! shared {
         unsafe fn add(self, other: Self) -> Self {
             // SAFETY: the caller's.
             unsafe { $add(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: the caller's.
+            unsafe { $sub(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn min(self, other: Self) -> Self {
+            // SAFETY: the caller's.
+            unsafe { $min(self, other) }
         }
 
         #[inline(always)]
@@ -232,6 +254,8 @@ impl Ints for __m256i {
         "avx2,bmi1,bmi2,lzcnt,popcnt",
         _mm256_set1_epi32,
         _mm256_add_epi32,
+        _mm256_sub_epi32,
+        _mm256_min_epu32,
         _mm256_xor_si256,
         _mm256_and_si256,
         _mm256_or_si256,
@@ -366,6 +390,8 @@ impl Ints for __m512i {
         "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512dq,avx512vl",
         _mm512_set1_epi32,
         _mm512_add_epi32,
+        _mm512_sub_epi32,
+        _mm512_min_epu32,
         _mm512_xor_si512,
         _mm512_and_si512,
         _mm512_or_si512,

@@ -26,6 +26,8 @@ mod x86;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_bands;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86_blocks;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_clipped;
 
 use method::{Method, Recipe};

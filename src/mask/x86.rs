@@ -1,21 +1,18 @@
-//! Filling planes, compiled for AVX2: shifts by a variable number of bits need one instruction. Large
-//! masks are filled from segments that are drawn side by side, whole blocks by one shift; small ones
-//! from one segment after another, word by word.
+//! Filling planes with AVX2 and AVX-512. Large masks are filled from segments that are drawn side by side,
+//! small ones from one segment after another.
 
-#![allow(unsafe_code, reason = "vector instructions, a load and a store through a pointer")]
+#![allow(unsafe_code, reason = "vector instructions")]
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
 
 use core::arch::x86_64::*;
-use core::marker::PhantomData;
 use core::num::NonZeroU64;
 use core::ops::Range;
 
 use super::Source;
 use super::method::{MIN_SEGMENTS, Method};
 use super::tile::Visitor;
-use super::x86_clipped::set_centers;
-use crate::bits::{self, Pattern, WORD_BITS};
-use crate::block::{Blocks, Region};
+use super::x86_blocks::set_blocks;
+use crate::bits::{self, WORD_BITS};
 use crate::center::Walker;
 use crate::center::x86::{Lanes, Units};
 use crate::center::x86_ints::Ints;
@@ -34,6 +31,7 @@ pub(super) fn fill_planes(
 ) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn avx2(
+        x86: X86,
         source: &Source<'_>,
         walker: &mut Walker<'_>,
         planes: Range<usize>,
@@ -45,7 +43,7 @@ pub(super) fn fill_planes(
         }
         let (origin, end) = (source.position(planes.start), source.position(planes.end));
         // SAFETY: this function has the instructions.
-        unsafe { fill_walked::<__m256i>(source, walker, origin, end, words, 0, visitor) };
+        unsafe { fill_walked::<__m256i>(x86, source, walker, origin..end, words, 0, visitor) };
         if by_runs(source) {
             source.spread_rows(words, planes.len());
         }
@@ -53,38 +51,37 @@ pub(super) fn fill_planes(
 
     let _avx2 = x86.avx2();
     // SAFETY: the token proves the instructions.
-    unsafe { avx2(source, walker, planes, words, visitor) }
+    unsafe { avx2(x86, source, walker, planes, words, visitor) }
 }
 
-/// Sets what the method sets for the blocks of a walker's centres before `end`, in words whose bit
-/// `shift` is the unit of position `origin`.
+/// Sets what the method sets for the blocks of a walker's centres before the end of these positions, in
+/// words whose bit `shift` is the unit of the first.
 ///
 /// # Safety
 ///
 /// The level's instructions are there.
 #[inline(always)]
 unsafe fn fill_walked<V: Ints>(
+    x86: X86,
     source: &Source<'_>,
     walker: &mut Walker<'_>,
-    origin: u64,
-    end: u64,
+    positions: Range<u64>,
     words: &mut [u64],
     shift: usize,
     mut visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
 ) {
     let mut list = [0; SHORT_LIST];
-    while let Some((start, found)) = walker.list(end, &mut list) {
+    while let Some((start, found)) = walker.list(positions.end, &mut list) {
         // SAFETY: the instructions are there.
         unsafe {
             let units = Units::<V>::of_one(
                 source.sampler.recipe.locator,
-                start.wrapping_sub(origin) as u32,
+                start.wrapping_sub(positions.start) as u32,
             );
             units.replace(&mut list, found);
         }
         let units = list.get(..found).unwrap_or_default();
-        // SAFETY: the instructions are there.
-        unsafe { set_corners::<V>(source, words, shift, units) };
+        set_blocks(x86, source, words, shift, units);
         visitor.visit(0, units);
     }
 }
@@ -117,32 +114,34 @@ pub(super) fn fill_in_lanes(
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn avx2(
+        x86: X86,
         source: &Source<'_>,
         planes: usize,
         mask: &mut [u64],
         visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
     ) -> u64 {
         // SAFETY: this function has the instructions.
-        unsafe { fill_batches::<__m256i>(source, planes, mask, visitor) }
+        unsafe { fill_batches::<__m256i>(x86, source, planes, mask, visitor) }
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2")]
     fn avx512(
+        x86: X86,
         source: &Source<'_>,
         planes: usize,
         mask: &mut [u64],
         visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
     ) -> u64 {
         // SAFETY: this function has the instructions.
-        unsafe { fill_batches::<__m512i>(source, planes, mask, visitor) }
+        unsafe { fill_batches::<__m512i>(x86, source, planes, mask, visitor) }
     }
 
     Some(match x86 {
         // SAFETY: the token proves the instructions.
-        X86::Avx2(_) => unsafe { avx2(source, planes, mask, visitor) },
+        X86::Avx2(_) => unsafe { avx2(x86, source, planes, mask, visitor) },
         // SAFETY: the token proves the instructions.
-        X86::Avx512(_) => unsafe { avx512(source, planes, mask, visitor) },
+        X86::Avx512(_) => unsafe { avx512(x86, source, planes, mask, visitor) },
     })
 }
 
@@ -154,6 +153,7 @@ pub(super) fn fill_in_lanes(
 /// The level's instructions are there.
 #[inline(always)]
 unsafe fn fill_batches<V: Ints>(
+    x86: X86,
     source: &Source<'_>,
     planes: usize,
     mask: &mut [u64],
@@ -195,14 +195,13 @@ unsafe fn fill_batches<V: Ints>(
                 // SAFETY: the instructions are there.
                 let found = unsafe { V::draw(&mut lanes, &units, &mut list) };
                 let Some(list @ [_, ..]) = list.get(..found) else { break };
-                // SAFETY: the instructions are there.
-                unsafe { set_corners::<V>(source, words, shift, list) };
+                set_blocks(x86, source, words, shift, list);
                 visitor.visit(0, list);
             }
         } else {
             let walker = &mut source.walker(at);
             // SAFETY: the instructions are there.
-            unsafe { fill_walked::<V>(source, walker, origin, end, words, shift, visitor) };
+            unsafe { fill_walked::<V>(x86, source, walker, origin..end, words, shift, visitor) };
         }
         at = end;
         // The planes that no further block reaches.
@@ -224,129 +223,4 @@ unsafe fn fill_batches<V: Ints>(
         counted = reached;
     }
     dropped
-}
-
-/// Sets what the method sets for blocks that begin at these units, or whole blocks if they are a long
-/// pattern.
-///
-/// # Safety
-///
-/// The level's instructions are there.
-#[inline(always)]
-pub(super) unsafe fn set_corners<V: Ints>(
-    source: &Source<'_>,
-    words: &mut [u64],
-    shift: usize,
-    units: &[u32],
-) {
-    if source.sampler.blocks.region == Region::Full {
-        // SAFETY: the instructions are there.
-        return unsafe { set_centers::<V>(source, words, shift, units) };
-    }
-    let corners = units.iter().map(|&unit| shift + unit as usize);
-    let recipe = source.sampler.recipe;
-    match (recipe.long_pattern, source.method(), recipe.pattern) {
-        // SAFETY: the instructions are there.
-        (Some(pattern), ..) => unsafe {
-            if four_words(&pattern, 8) == [0; 5] {
-                Slices::<V, 2, 12>::new(&source.sampler.blocks, &pattern).set_all(words, corners);
-            } else {
-                Slices::<V, 3, 12>::new(&source.sampler.blocks, &pattern).set_all(words, corners);
-            }
-        },
-        (None, Method::Runs, _) => {
-            let len = source.sampler.blocks.block[2];
-            corners.for_each(|corner| bits::set(words, corner, len));
-        }
-        // SAFETY: the instructions are there.
-        (None, Method::Blocks, Some(pattern)) => unsafe {
-            Slices::<V, 1, 4>::new(&source.sampler.blocks, &pattern).set_all(words, corners);
-        },
-        (None, Method::Blocks, None) => corners.for_each(|corner| source.set_rows(words, corner)),
-    }
-}
-
-/// Four words of a pattern from one on, and before them the one below them.
-#[inline]
-fn four_words<const N: usize>(pattern: &Pattern<N>, first: usize) -> [u64; 5] {
-    core::array::from_fn(|i| match (first + i).checked_sub(1) {
-        Some(index) => bits::word(&pattern.0, index),
-        None => 0,
-    })
-}
-
-/// The slices of a block, each of which is a pattern of `M` words; those after the first `4 N` are 0.
-struct Slices<'p, V, const N: usize, const M: usize> {
-    count: usize,
-    /// How far apart they lie.
-    step: usize,
-    pattern: &'p Pattern<M>,
-    /// Each four words, and those below them.
-    words: [(__m256i, __m256i); N],
-    level: PhantomData<V>,
-}
-
-impl<'p, V: Ints, const N: usize, const M: usize> Slices<'p, V, N, M> {
-    /// # Safety
-    ///
-    /// The level's instructions are there.
-    #[inline(always)]
-    unsafe fn new(blocks: &Blocks, pattern: &'p Pattern<M>) -> Self {
-        let words = core::array::from_fn(|i| {
-            let words = four_words(pattern, 4 * i);
-            // SAFETY: there are five words; the instructions are there.
-            unsafe {
-                let below = _mm256_loadu_si256(words.as_ptr().cast());
-                (_mm256_loadu_si256(words.as_ptr().add(1).cast()), below)
-            }
-        });
-        let ([count, ..], [_, height, width]) = (blocks.block, blocks.map);
-        Self { count, step: height * width, pattern, words, level: PhantomData }
-    }
-
-    /// Sets the blocks that begin at these bits.
-    ///
-    /// # Safety
-    ///
-    /// The level's instructions are there.
-    #[inline(always)]
-    unsafe fn set_all(&self, words: &mut [u64], corners: impl Iterator<Item = usize>) {
-        for corner in corners {
-            // SAFETY: the instructions are there.
-            unsafe { self.set(words, corner) };
-        }
-    }
-
-    /// Sets the block that begins at this bit.
-    ///
-    /// # Safety
-    ///
-    /// The level's instructions are there.
-    #[inline(always)]
-    unsafe fn set(&self, words: &mut [u64], corner: usize) {
-        let (mut bit, mut left) = (corner, self.count);
-        loop {
-            let rest = words.get_mut(bit / WORD_BITS..).unwrap_or_default();
-            if rest.len() < 4 * N {
-                self.pattern.set_last(rest, bit % WORD_BITS);
-            } else {
-                for (i, &(pattern, below)) in self.words.iter().enumerate() {
-                    // SAFETY: there are `4 N` words; the instructions are there.
-                    unsafe {
-                        let words = rest.as_mut_ptr().add(4 * i).cast();
-                        let block = V::shift_words(pattern, below, bit % WORD_BITS);
-                        _mm256_storeu_si256(
-                            words,
-                            _mm256_or_si256(_mm256_loadu_si256(words), block),
-                        );
-                    }
-                }
-            }
-            if left <= 1 {
-                return;
-            }
-            left -= 1;
-            bit += self.step;
-        }
-    }
 }

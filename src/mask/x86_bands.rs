@@ -7,7 +7,8 @@
 use core::arch::x86_64::*;
 use core::ops::Range;
 
-use super::x86::{LIST, by_runs, set_corners};
+use super::x86::{LIST, by_runs};
+use super::x86_blocks::set_blocks;
 use super::{Sampler, Source};
 use crate::bits::WORD_BITS;
 use crate::block::Region;
@@ -48,9 +49,9 @@ pub(super) fn fill(
     macro_rules! level {
         ($name:ident, $vector:ident, $($feature:literal)*) => {
             $(#[target_feature(enable = $feature)])*
-            fn $name(source: &Source<'_>, band: Band, words: &mut [u64]) {
+            fn $name(x86: X86, source: &Source<'_>, band: Band, words: &mut [u64]) {
                 // SAFETY: this function has the instructions.
-                unsafe { fill_band::<$vector>(source, band, words) }
+                unsafe { fill_band::<$vector>(x86, source, band, words) }
             }
         };
     }
@@ -72,9 +73,9 @@ pub(super) fn fill(
     let band = Band { planes, start, end, stride, first: margin.wrapping_sub(positions.start) };
     match x86 {
         // SAFETY: the token proves the instructions.
-        X86::Avx2(_) => unsafe { avx2(source, band, words) },
+        X86::Avx2(_) => unsafe { avx2(x86, source, band, words) },
         // SAFETY: the token proves the instructions.
-        X86::Avx512(_) => unsafe { avx512(source, band, words) },
+        X86::Avx512(_) => unsafe { avx512(x86, source, band, words) },
     }
     if by_runs(source) {
         source.spread_line(words, words.len() * WORD_BITS);
@@ -104,7 +105,7 @@ struct Band {
 ///
 /// The level's instructions are there.
 #[inline(always)]
-unsafe fn fill_band<V: Ints>(source: &Source<'_>, band: Band, words: &mut [u64]) {
+unsafe fn fill_band<V: Ints>(x86: X86, source: &Source<'_>, band: Band, words: &mut [u64]) {
     let segment = u64::from(SEGMENT);
     let mut batch = Batch { segments: [0; LANES], parts: [Part::default(); LANES], len: 0 };
     for (i, plane) in band.planes.clone().enumerate() {
@@ -117,12 +118,12 @@ unsafe fn fill_band<V: Ints>(source: &Source<'_>, band: Band, words: &mut [u64])
             at = (number + 1) * segment;
             if batch.len == V::LANES {
                 // SAFETY: the instructions are there.
-                unsafe { batch.set::<V>(source, &band, words) };
+                unsafe { batch.set::<V>(x86, source, &band, words) };
             }
         }
     }
     // SAFETY: the instructions are there.
-    unsafe { batch.set::<V>(source, &band, words) };
+    unsafe { batch.set::<V>(x86, source, &band, words) };
 }
 
 /// A segment as a part of a plane.
@@ -158,7 +159,13 @@ impl Batch {
     ///
     /// The level's instructions are there.
     #[inline(always)]
-    unsafe fn set<V: Ints>(&mut self, source: &Source<'_>, band: &Band, words: &mut [u64]) {
+    unsafe fn set<V: Ints>(
+        &mut self,
+        x86: X86,
+        source: &Source<'_>,
+        band: &Band,
+        words: &mut [u64],
+    ) {
         let locator = source.sampler.recipe.locator;
         let (start, len) = (band.start as u32, (band.end - band.start) as u32);
         // Positions as they are, as a segment may have some of another plane.
@@ -188,8 +195,7 @@ impl Batch {
                 }
                 kept += usize::from(position.wrapping_sub(start) < len);
             }
-            // SAFETY: the instructions are there.
-            unsafe { set_corners::<V>(source, words, 0, list.get(..kept).unwrap_or_default()) };
+            set_blocks(x86, source, words, 0, list.get(..kept).unwrap_or_default());
         }
         self.len = 0;
     }

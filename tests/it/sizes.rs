@@ -367,3 +367,27 @@ fn check_with_and_without_mask(plan: &Plan, key: Key) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Blocks of all sizes about that of a word, in maps of a few rows: some planes, and enough of them for
+/// segments side by side.
+#[test]
+fn blocks_of_about_a_word() -> Result<(), Error> {
+    for block in 2..=4 {
+        for (height, width) in (1..=5).flat_map(|h| (1..=68).map(move |w| (h, w))) {
+            let channels = if width % 11 == 7 { 25_000 / (height * width) } else { 3 };
+            for region in [Region::Valid, Region::Full] {
+                let layer = DropBlock::new(block, 0.2)?.with_region(region);
+                let shape = Shape::nchw(1, channels, height, width);
+                let case = Case::new(layer, shape, Key::new(width as u64));
+                let expected = pack(&case.expected_mask());
+                for backend in Backend::available() {
+                    let plan = case.plan(backend);
+                    let mut words = vec![!0; plan.mask_words()];
+                    plan.draw(case.key, &mut words)?;
+                    assert!(words == expected, "{backend}, {case:?}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
