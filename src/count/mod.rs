@@ -6,7 +6,7 @@
 
 use core::ops::Range;
 
-use crate::bits::{Span, WORD_BITS, load, low, word};
+use crate::bits::{Span, WORD_BITS, low, word};
 use crate::cpu::{Level, on_x86};
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -31,13 +31,21 @@ pub(crate) fn count_each(level: Level, bits: &[u64], first: usize, len: usize, c
 
 #[inline(always)]
 fn sums(bits: &[u64], first: usize, len: usize, counts: &mut [u64]) {
-    for (i, count) in counts.iter_mut().enumerate() {
-        let start = first + i * len;
-        *count = if len <= WORD_BITS {
-            u64::from((load(bits, start) & low(len)).count_ones())
-        } else {
-            sum(bits, start..start + len)
-        };
+    // The set bits of a word below a bit: what one range ends with, the next begins after.
+    let below = |bit: usize| {
+        u64::from((word(bits, bit / WORD_BITS) & low(bit % WORD_BITS)).count_ones())
+    };
+    let (mut index, mut end, mut before) = (first / WORD_BITS, first, below(first));
+    for count in counts {
+        end += len;
+        let after = below(end);
+        let mut sum = after;
+        while index < end / WORD_BITS {
+            sum += u64::from(word(bits, index).count_ones());
+            index += 1;
+        }
+        *count = sum - before;
+        before = after;
     }
 }
 
