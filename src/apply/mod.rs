@@ -33,6 +33,8 @@ mod x86_half;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_runs;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86_scales;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod x86_turn;
 
 pub(crate) use select::select;
@@ -75,6 +77,12 @@ impl<'b> Runs<'b> {
         Self { bits, bit, count: 1, len, step: 0, bit_step: 0 }
     }
 
+    /// Whether runs follow one another as their bits do.
+    #[inline]
+    const fn are_one(&self) -> bool {
+        self.step == self.len && self.bit_step == self.len
+    }
+
     /// Whether several runs follow one another and have the same bits.
     #[inline]
     const fn have_same_bits(&self) -> bool {
@@ -93,8 +101,9 @@ impl<'b> Runs<'b> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Scales<'a, S> {
     One(S),
-    /// One for each element, in blocks.
-    Each(&'a [[S; BLOCK]]),
+    /// One for each element, and after them from the first on again: the last block is there for that,
+    /// see [`cycle`]. Cycles are not shorter than a block.
+    Each(&'a [S]),
     /// One for each run.
     Runs(&'a [S]),
 }
@@ -105,10 +114,22 @@ impl<S: Copy> Scales<'_, S> {
     fn of(&self, i: usize) -> Option<S> {
         match self {
             Scales::One(scale) => Some(*scale),
-            Scales::Each(scales) => scales.as_flattened().get(i).copied(),
+            Scales::Each(scales) => scales.get(i).copied(),
             Scales::Runs(scales) => scales.first().copied(),
         }
     }
+}
+
+/// The first `len` scales as often as they fill a block, and the block that [`Scales::Each`] has behind
+/// them.
+fn cycle<S: Copy>(scales: &mut [S], len: usize) -> &[S] {
+    let end = len * BLOCK.div_ceil(len.max(1)) + BLOCK;
+    for i in len..end {
+        let Some(&scale) = scales.get(i - len) else { break };
+        let Some(place) = scales.get_mut(i) else { break };
+        *place = scale;
+    }
+    scales.get(..end).unwrap_or_default()
 }
 
 /// Applies runs: `y = dropped ? 0 : x * scale`.

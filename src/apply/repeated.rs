@@ -30,53 +30,18 @@ pub(super) fn maps<T: Copy, A: Action<T>>(
     runs: Runs<'_>,
     scales: Scales<'_, A::Scale>,
 ) {
-    let Runs { bits, bit, count, len, step, bit_step } = runs;
+    let Runs { bits, bit, count, len, .. } = runs;
     match scales {
-        Scales::One(_) if step == len && bit_step == len => {
+        Scales::One(_) | Scales::Each(_) if runs.are_one() => {
             action.runs(tensor, Runs::one(bits, bit, count * len), scales);
         }
-        Scales::One(_) if runs.have_same_bits() => same_bits(action, level, tensor, runs, scales),
-        Scales::Each(each)
-            if step == len && len <= PERIOD / 2 && (bit_step == len || bit_step == 0) =>
-        {
-            small_maps(action, tensor, runs, each);
+        Scales::One(_) | Scales::Each(_) if runs.have_same_bits() => {
+            same_bits(action, level, tensor, runs, scales);
         }
-        Scales::Runs(of_runs) if step == len && bit_step == len && len <= SMALL => {
+        Scales::Runs(of_runs) if runs.are_one() && len <= SMALL => {
             small_runs(action, tensor, runs, of_runs);
         }
         _ => action.runs(tensor, runs, scales),
-    }
-}
-
-/// Applies small maps that follow one another, each with the same scales, by position, and with its own
-/// bits or the same. Scales, and bits that are the same, are written out for some maps, so that vectors need
-/// not begin anew with each.
-// Not inlined, or all passes would have its stack.
-#[inline(never)]
-fn small_maps<T: Copy, A: Action<T>>(
-    action: A,
-    tensor: &mut Tensor<'_, T>,
-    Runs { bits, bit, count, len, bit_step, .. }: Runs<'_>,
-    each: &[[A::Scale; BLOCK]],
-) {
-    let each = each.as_flattened().get(..len).unwrap_or_default();
-    let mut repeated = [[A::ONE; BLOCK]; PERIOD / BLOCK];
-    for (place, &scale) in repeated.as_flattened_mut().iter_mut().zip(each.iter().cycle()) {
-        *place = scale;
-    }
-    let mut words = [0; PERIOD / WORD_BITS];
-    if bit_step == 0 {
-        repeat(bits, bit, len, &mut words);
-    }
-    let maps = PERIOD / len.max(1);
-    for first in (0..count).step_by(maps.max(1)) {
-        let (start, end) = (first * len, count.min(first + maps) * len);
-        let runs = if bit_step == 0 {
-            Runs::one(&words, 0, end - start)
-        } else {
-            Runs::one(bits, bit + start, end - start)
-        };
-        action.runs(&mut tensor.part(start..end), runs, Scales::Each(&repeated));
     }
 }
 
@@ -129,7 +94,7 @@ fn small_runs<T: Copy, A: Action<T>>(
                     }
                     at += len;
                 }
-                Scales::Each(&each)
+                Scales::Each(each.as_flattened())
             }
         };
         let runs = Runs::one(bits, bit + start, end - start);
@@ -152,15 +117,15 @@ fn same_bits<T: Copy, A: Action<T>>(
         return action.runs(tensor, runs, scales);
     };
     let all = &mut tensor.part(0..runs.count * runs.len);
-    repeated.for_each_part(all, |mut part, bits, bit| {
-        let runs = Runs::one(bits, bit, part.len());
+    repeated.for_each_part(all, |mut part, bits| {
+        let runs = Runs::one(bits, 0, part.len());
         action.runs(&mut part, runs, scales);
     });
 }
 
-/// The bits of some runs that follow one another, in whole words, and then the first word again.
+/// The bits of some runs that follow one another, in whole words.
 struct Repeated {
-    words: [u64; MOST + 1],
+    words: [u64; MOST],
     len: usize,
 }
 
@@ -176,9 +141,9 @@ impl Repeated {
         if len < least || runs.len > LONGEST || whole == 0 {
             return None;
         }
-        let mut words = [0; MOST + 1];
+        let mut words = [0; MOST];
         repeat(runs.bits, runs.bit, runs.len, words.get_mut(..period).unwrap_or_default());
-        for i in period..=whole {
+        for i in period..whole {
             let word = bits::word(&words, i - period);
             if let Some(place) = words.get_mut(i) {
                 *place = word;
@@ -187,24 +152,15 @@ impl Repeated {
         Some(Self { words, len: whole * WORD_BITS })
     }
 
-    /// Visits the tensor in parts, each with its bits, all but the first beginning at a cache line.
+    /// Visits the tensor in parts, each with its bits.
     fn for_each_part<T: Copy>(
         &self,
         tensor: &mut Tensor<'_, T>,
-        mut visit: impl FnMut(Tensor<'_, T>, &[u64], usize),
+        mut visit: impl FnMut(Tensor<'_, T>, &[u64]),
     ) {
-        const LINE: usize = 64;
-        let head = match &*tensor {
-            Tensor::InPlace(y) => y.as_ptr().align_offset(LINE),
-            Tensor::To(_, y, _) => y.as_ptr().align_offset(LINE),
-        };
-        let head = if head < WORD_BITS { head.min(tensor.len()) } else { 0 };
-        if head > 0 {
-            visit(tensor.part(0..head), &self.words, 0);
-        }
-        for start in (head..tensor.len()).step_by(self.len.max(1)) {
+        for start in (0..tensor.len()).step_by(self.len.max(1)) {
             let end = tensor.len().min(start + self.len);
-            visit(tensor.part(start..end), &self.words, head);
+            visit(tensor.part(start..end), &self.words);
         }
     }
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::action::Action;
 use super::channels_last::{BLOCKS, CHANNELS, apply_channels_last};
 use super::repeated::maps;
-use super::{BLOCK, Runs, Scales, Tensor, Walk};
+use super::{BLOCK, Runs, Scales, Tensor, Walk, cycle};
 use crate::bits;
 use crate::mask::Tile;
 use crate::plan::geometry::Geometry;
@@ -148,8 +148,7 @@ impl Walk<'_> {
                 self.shared_channels(action, tensor, start, bit, row.len(), scales);
                 continue;
             }
-            let have_zero =
-                matches!(scales, Scales::Each(scales) if A::have_zero(scales.as_flattened()));
+            let have_zero = matches!(scales, Scales::Each(scales) if A::have_zero(scales));
             if self.rows.step == 1 && self.rows.channel > 0 && !have_zero {
                 let start = self.rows.element(sample, channel, row.start);
                 let (len, step) = (row.len(), self.rows.channel.unsigned_abs());
@@ -182,7 +181,7 @@ impl Walk<'_> {
         let (channels, step) = (self.geometry.channels, self.rows.step.unsigned_abs());
         if step == channels && channels < BLOCK {
             let scales = match scales {
-                Scales::Each(scales) => Scales::Runs(scales.as_flattened()),
+                Scales::Each(scales) => Scales::Runs(scales),
                 scales => scales,
             };
             // All channels have the same bits.
@@ -257,9 +256,9 @@ impl Walk<'_> {
             let (mask_sample, channel) = (next / channels, next % channels);
             let run = next..planes.end.min(next - channel + channels).min(next + CHANNELS);
             next = run.end;
-            let mut by_channel = [[A::ONE; BLOCK]; BLOCKS];
+            let mut by_channel = [[A::ONE; BLOCK]; BLOCKS + 1];
             let scales = match scales {
-                Some(Scales::Each(scales)) => Scales::Runs(scales.as_flattened()),
+                Some(Scales::Each(scales)) => Scales::Runs(scales),
                 Some(scales) => scales,
                 // Channels of one sample: one group.
                 None => {
@@ -270,7 +269,11 @@ impl Walk<'_> {
                         run.start,
                         scales.get_mut(..count).unwrap_or_default(),
                     );
-                    if is_one { Scales::One(by_channel[0][0]) } else { Scales::Each(&by_channel) }
+                    if is_one {
+                        Scales::One(by_channel[0][0])
+                    } else {
+                        Scales::Each(cycle(by_channel.as_flattened_mut(), run.len()))
+                    }
                 }
             };
             for sample in self.geometry.samples_of(mask_sample) {

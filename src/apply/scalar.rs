@@ -54,17 +54,21 @@ fn all_runs<T: Element>(mut tensor: Tensor<'_, T>, runs: Runs<'_>, scale: T::Sca
 }
 
 /// Runs with a scale for each element, for both portable backends.
-pub(super) fn each<T: Element>(
-    tensor: &mut Tensor<'_, T>,
-    runs: Runs<'_>,
-    scales: &[[T::Scale; BLOCK]],
-) {
+pub(super) fn each<T: Element>(tensor: &mut Tensor<'_, T>, runs: Runs<'_>, scales: &[T::Scale]) {
+    let cycle = scales.len().saturating_sub(BLOCK);
     for (run, bit) in runs.each() {
         let mut run = tensor.part(run);
-        for (i, scales) in scales.iter().enumerate() {
-            let end = run.len().min((i + 1) * BLOCK);
-            let word = bits::load(runs.bits, bit + i * BLOCK);
-            apply_block_each(run.part(i * BLOCK..end), word, scales);
+        let (mut start, mut at) = (0, 0);
+        while start < run.len()
+            && let Some(scales) = scales.get(at..).and_then(<[_]>::first_chunk)
+        {
+            let end = run.len().min(start + BLOCK);
+            let word = bits::load(runs.bits, bit + start);
+            apply_block_each(run.part(start..end), word, scales);
+            (start, at) = (end, at + BLOCK);
+            if at >= cycle {
+                at -= cycle;
+            }
         }
     }
 }

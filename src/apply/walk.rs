@@ -6,7 +6,7 @@ use core::ops::Range;
 use super::action::{Action, Apply, DropOnly};
 use super::channels_last::BLOCKS;
 use super::repeated::maps;
-use super::{BLOCK, Runs, Scales, Tensor, apply, drop_only};
+use super::{BLOCK, Runs, Scales, Tensor, apply, cycle, drop_only};
 use crate::bits;
 use crate::count::{count, count_each};
 use crate::cpu::Level;
@@ -116,25 +116,20 @@ impl Walk<'_> {
             Some(rows @ 1..) => rows * self.sampler.blocks.map[2],
             _ => MOST,
         };
-        let mut scales = [[T::Scale::ONE; BLOCK]; BLOCKS];
+        let mut scales = [[T::Scale::ONE; BLOCK]; BLOCKS + 1];
+        let scales = scales.as_flattened_mut();
         let mut formed = None;
         self.for_each_part(planes, |planes| {
             self.rows.for_each_row(self.tile.positions(), most, |row| {
                 // Inside the map rows have the same.
                 let pattern = Some(self.sampler.blocks.cover_pattern(row.clone()));
                 if formed != pattern {
-                    let scales = scales.as_flattened_mut().get_mut(..row.len());
-                    self.sampler.position_scales(row.start, scales.unwrap_or_default());
+                    let scales = scales.get_mut(..row.len()).unwrap_or_default();
+                    self.sampler.position_scales(row.start, scales);
                     formed = pattern;
                 }
-                let scales = scales.get(..row.len().div_ceil(BLOCK)).unwrap_or_default();
-                self.row(
-                    Apply(self.level),
-                    tensor,
-                    planes.clone(),
-                    row,
-                    Some(Scales::Each(scales)),
-                );
+                let each = Scales::Each(cycle(scales, row.len()));
+                self.row(Apply(self.level), tensor, planes.clone(), row, Some(each));
             });
         });
     }

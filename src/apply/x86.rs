@@ -8,7 +8,8 @@
 use super::channels_last::Turned;
 use super::select::all_blocks;
 use super::x86_drop::Kept;
-use super::x86_runs::{ByRun, Each, FIRST_CACHE, One, all_runs};
+use super::x86_runs::{FIRST_CACHE, all_runs};
+use super::x86_scales::{ByPart, ByRun, Each, One};
 use super::{BLOCK, Runs, Scales, Tensor, scalar, x86_turn};
 use crate::Element;
 use crate::cpu::X86;
@@ -55,9 +56,18 @@ pub(super) fn apply<T: Element>(
                         unsafe { all_runs::<_, _, SHORT>(tensor, runs, scales) };
                     }
                     Scales::Each(scales) => {
-                        let scales = Each(scales.as_flattened().as_ptr());
+                        let scales = Each::new(scales);
                         // SAFETY: the caller's; this function has the instructions.
                         unsafe { all_runs::<T::$vector, _, SHORT>(tensor, runs, scales) };
+                    }
+                    // Whole blocks need no scales of two runs.
+                    Scales::Runs(scales)
+                        if !SHORT && runs.are_one() && !runs.len.is_multiple_of(BLOCK) =>
+                    {
+                        let run = Runs::one(runs.bits, runs.bit, runs.count * runs.len);
+                        let scales = ByPart::new(scales, runs.len);
+                        // SAFETY: the caller's; this function has the instructions.
+                        unsafe { all_runs::<T::$vector, _, SHORT>(tensor, run, scales) };
                     }
                     Scales::Runs(scales) => {
                         let scales = ByRun(scales.as_ptr());
@@ -78,7 +88,8 @@ pub(super) fn apply<T: Element>(
     // What has no scale is left out.
     let runs = match scales {
         Scales::One(_) => runs,
-        Scales::Each(scales) => Runs { len: runs.len.min(scales.len() * BLOCK), ..runs },
+        Scales::Each(scales) if scales.len() < 2 * BLOCK => Runs { count: 0, ..runs },
+        Scales::Each(_) => runs,
         Scales::Runs(scales) => Runs { count: runs.count.min(scales.len()), ..runs },
     };
     let is_short = runs.len <= BLOCK;
@@ -239,6 +250,18 @@ pub(super) trait Vector: Copy {
     ///
     /// The level's instructions are there.
     unsafe fn word(word: u64) -> Self::Word;
+
+    /// Some scales where the bits of vector `i` of a block are not set, others where they are.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    unsafe fn kept_or(
+        scales: Self::Scales,
+        word: Self::Word,
+        i: usize,
+        others: Self::Scales,
+    ) -> Self::Scales;
 
     /// Vector `i` of a block, which begins at `x`: scaled where it is kept, 0 elsewhere. Scales are
     /// finite and not negative, so that zeros may be scaled as well.

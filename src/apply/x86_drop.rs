@@ -151,6 +151,12 @@ impl<T: Copy, L: Lane<N>, const N: usize> Vector for Kept<T, L, N> {
         unsafe { [_mm256_set1_epi32(word as i32), _mm256_set1_epi32((word >> 32) as i32)] }
     }
 
+    /// The values are all the same.
+    #[inline(always)]
+    unsafe fn kept_or(values: [T; N], _: [__m256i; 2], _: usize, _: [T; N]) -> [T; N] {
+        values
+    }
+
     #[inline(always)]
     unsafe fn select(x: *const T, word: [__m256i; 2], i: usize, values: [T; N]) -> Self {
         // SAFETY: the caller's.

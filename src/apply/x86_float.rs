@@ -61,7 +61,7 @@ macro_rules! avx2 {
     (
         $vector:ident, $float:ident, $int:ident, $lanes:literal, $groups:literal,
         $store:ident, $stream:ident, $maskload:ident, $maskstore:ident, $load:ident,
-        $splat:ident, $splat_int:ident, $shl:ident, $mul:ident
+        $splat:ident, $splat_int:ident, $shl:ident, $mul:ident, $blend:ident, $as_float:ident
     ) => {
         impl Vector for $vector {
             type Element = $float;
@@ -111,6 +111,15 @@ macro_rules! avx2 {
             }
 
             #[inline(always)]
+            unsafe fn kept_or(scales: Self, kept: Self::Word, i: usize, others: Self) -> Self {
+                // SAFETY: the caller's.
+                unsafe {
+                    let kept = kept_lanes!($int, $lanes, $groups, $shl, kept, i);
+                    $blend(others, scales, $as_float(kept))
+                }
+            }
+
+            #[inline(always)]
             unsafe fn select(x: *const $float, kept: Self::Word, i: usize, scales: Self) -> Self {
                 // SAFETY: the caller's.
                 unsafe {
@@ -151,7 +160,9 @@ avx2!(
     _mm256_set1_ps,
     _mm256_set1_epi32,
     _mm256_sllv_epi32,
-    _mm256_mul_ps
+    _mm256_mul_ps,
+    _mm256_blendv_ps,
+    _mm256_castsi256_ps
 );
 avx2!(
     __m256d,
@@ -167,14 +178,16 @@ avx2!(
     _mm256_set1_pd,
     _mm256_set1_epi64x,
     _mm256_sllv_epi64,
-    _mm256_mul_pd
+    _mm256_mul_pd,
+    _mm256_blendv_pd,
+    _mm256_castsi256_pd
 );
 
 /// Floats under AVX-512.
 macro_rules! avx512 {
     (
         $vector:ident, $float:ident, $mask:ident, $lanes:literal, $load:ident, $store:ident, $stream:ident,
-        $maskload:ident, $maskstore:ident, $splat:ident, $mul:ident
+        $maskload:ident, $maskstore:ident, $splat:ident, $mul:ident, $blend:ident
     ) => {
         impl Vector for $vector {
             type Element = $float;
@@ -220,6 +233,12 @@ macro_rules! avx512 {
             }
 
             #[inline(always)]
+            unsafe fn kept_or(scales: Self, kept: u64, i: usize, others: Self) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $blend((kept >> (i * $lanes % 64)) as $mask, others, scales) }
+            }
+
+            #[inline(always)]
             unsafe fn select(x: *const $float, kept: u64, i: usize, scales: Self) -> Self {
                 // SAFETY: the caller's.
                 unsafe { $mul((kept >> (i * $lanes % 64)) as $mask, $load(x), scales) }
@@ -254,7 +273,8 @@ avx512!(
     _mm512_maskz_loadu_ps,
     _mm512_mask_storeu_ps,
     _mm512_set1_ps,
-    _mm512_maskz_mul_ps
+    _mm512_maskz_mul_ps,
+    _mm512_mask_blend_ps
 );
 avx512!(
     __m512d,
@@ -267,5 +287,6 @@ avx512!(
     _mm512_maskz_loadu_pd,
     _mm512_mask_storeu_pd,
     _mm512_set1_pd,
-    _mm512_maskz_mul_pd
+    _mm512_maskz_mul_pd,
+    _mm512_mask_blend_pd
 );

@@ -7,95 +7,18 @@ use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm_sfence};
 use core::ops::Range;
 
 use super::x86::Vector;
+use super::x86_scales::{BlockScales, RunScales, VectorScales};
 use super::{BLOCK, Runs, Stores, Tensor};
 use crate::bits::{self, Words};
 
 /// The least number of elements that repays aligning stores.
-const LONG: usize = 128;
+pub(super) const LONG: usize = 128;
 
 /// The bytes of a tensor that may lie in the first cache.
 pub(super) const FIRST_CACHE: usize = 1 << 15;
 
 /// The least number of elements that repays streams and the fence after them.
 const STREAM: usize = 8192;
-
-/// Where the scales of a vector come from. Closures would not do: what is not inlined loses the
-/// instructions.
-pub(super) trait VectorScales<V: Vector>: Copy {
-    /// Whether a vector may begin anywhere.
-    const ANYWHERE: bool;
-    /// Those of one run.
-    type OfRun: VectorScales<V>;
-
-    /// # Safety
-    ///
-    /// Run `i` has scales; the level's instructions are there.
-    unsafe fn of_run(self, i: usize) -> Self::OfRun;
-
-    /// # Safety
-    ///
-    /// The elements from `start` on have scales; the level's instructions are there.
-    unsafe fn at(self, start: usize) -> V::Scales;
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct One<V: Vector>(pub(super) V::Scales);
-
-impl<V: Vector> VectorScales<V> for One<V> {
-    const ANYWHERE: bool = true;
-    type OfRun = Self;
-
-    #[inline(always)]
-    unsafe fn of_run(self, _: usize) -> Self {
-        self
-    }
-
-    #[inline(always)]
-    unsafe fn at(self, _: usize) -> V::Scales {
-        self.0
-    }
-}
-
-/// Whole blocks, and so whole vectors.
-#[derive(Clone, Copy)]
-pub(super) struct Each<S>(pub(super) *const S);
-
-impl<V: Vector> VectorScales<V> for Each<V::Scale> {
-    const ANYWHERE: bool = false;
-    type OfRun = Self;
-
-    #[inline(always)]
-    unsafe fn of_run(self, _: usize) -> Self {
-        self
-    }
-
-    #[inline(always)]
-    unsafe fn at(self, start: usize) -> V::Scales {
-        // SAFETY: the caller's.
-        unsafe { V::scales(self.0.add(start)) }
-    }
-}
-
-/// One for each run.
-#[derive(Clone, Copy)]
-pub(super) struct ByRun<S>(pub(super) *const S);
-
-impl<V: Vector> VectorScales<V> for ByRun<V::Scale> {
-    const ANYWHERE: bool = true;
-    type OfRun = One<V>;
-
-    #[inline(always)]
-    unsafe fn of_run(self, i: usize) -> One<V> {
-        // SAFETY: the caller's.
-        One(unsafe { V::splat(*self.0.add(i)) })
-    }
-
-    #[inline(always)]
-    unsafe fn at(self, _: usize) -> V::Scales {
-        // SAFETY: the caller's.
-        unsafe { V::splat(*self.0) }
-    }
-}
 
 /// `y = bit ? 0 : x * scale` for runs of elements; for none if one leaves the tensor. Runs are `SHORT` if
 /// they have a block's elements at most. Loops for both in one function would run out of registers.
@@ -104,7 +27,7 @@ impl<V: Vector> VectorScales<V> for ByRun<V::Scale> {
 ///
 /// `SHORT` says how long runs are; there are scales for all. The level's instructions are there.
 #[inline(always)]
-pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>, const SHORT: bool>(
+pub(super) unsafe fn all_runs<V: Vector, S: RunScales<V>, const SHORT: bool>(
     tensor: &mut Tensor<'_, V::Element>,
     runs: Runs<'_>,
     scales: S,
@@ -141,7 +64,7 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>, const SHORT: bool>(
         let mut streams = false;
         // A first vector, made before the others are written, so that those cross no cache line.
         let mut first = None;
-        if S::ANYWHERE && len >= LONG {
+        if scales.pays_to_align(len) {
             // Halves may lie so that this cannot be; no matter.
             start = y.align_offset(V::LANES * size_of::<V::Element>()) % V::LANES;
             if start != 0 {
@@ -205,7 +128,7 @@ pub(super) unsafe fn all_runs<V: Vector, S: VectorScales<V>, const SHORT: bool>(
 /// `x` and `y` are valid for the runs, and equal or apart; there are scales for all. The level's
 /// instructions are there.
 #[inline(always)]
-unsafe fn short_runs<V: Vector, S: VectorScales<V>>(
+unsafe fn short_runs<V: Vector, S: RunScales<V>>(
     x: *const V::Element,
     y: *mut V::Element,
     runs: Runs<'_>,
@@ -233,18 +156,18 @@ unsafe fn short_runs<V: Vector, S: VectorScales<V>>(
 ///
 /// That of [`short_runs`]; runs have at least `LANES` elements, and `N` vectors hold them.
 #[inline(always)]
-unsafe fn few_vectors<V: Vector, S: VectorScales<V>, const N: usize>(
+unsafe fn few_vectors<V: Vector, S: RunScales<V>, const N: usize>(
     x: *const V::Element,
     y: *mut V::Element,
     runs: Runs<'_>,
     scales: S,
 ) {
-    let last = runs.len - V::LANES;
+    let (last, bits) = (runs.len - V::LANES, ShortBits::new(&runs));
     for i in 0..runs.count {
         // SAFETY: each vector has `LANES` elements of the run; the instructions are there.
         unsafe {
             let (x, y) = (x.add(i * runs.step), y.add(i * runs.step));
-            let (word, scales) = (bits_of(&runs, i), scales.of_run(i));
+            let (word, scales) = (bits.from(runs.bit + i * runs.bit_step), scales.of_run(i));
             let overlap = V::select(x.add(last), V::word(word >> last), 0, scales.at(last));
             for start in (0..N - 1).map(|i| i * V::LANES) {
                 let word = V::word(word >> start);
@@ -261,19 +184,19 @@ unsafe fn few_vectors<V: Vector, S: VectorScales<V>, const N: usize>(
 ///
 /// That of [`short_runs`].
 #[inline(always)]
-unsafe fn some_vectors<V: Vector, S: VectorScales<V>>(
+unsafe fn some_vectors<V: Vector, S: RunScales<V>>(
     x: *const V::Element,
     y: *mut V::Element,
     runs: Runs<'_>,
     scales: S,
 ) {
-    let len = runs.len;
+    let (len, bits) = (runs.len, ShortBits::new(&runs));
     for i in 0..runs.count {
         // SAFETY: `start` and `last` leave `LANES` elements, but where a part is read and written; the
         // instructions are there.
         unsafe {
             let (x, y) = (x.add(i * runs.step), y.add(i * runs.step));
-            let (word, scales) = (bits_of(&runs, i), scales.of_run(i));
+            let (word, scales) = (bits.from(runs.bit + i * runs.bit_step), scales.of_run(i));
             // A last vector that overlaps the one before it, made before that one is written.
             let overlap = match len.checked_sub(V::LANES) {
                 Some(last) => {
@@ -299,19 +222,33 @@ unsafe fn some_vectors<V: Vector, S: VectorScales<V>>(
     }
 }
 
-/// The bits of a short run, from the first on, others above them.
-#[inline(always)]
-fn bits_of(runs: &Runs<'_>, i: usize) -> u64 {
-    /// The most bits that eight bytes hold wherever in the first the run begins.
-    const NEAR: usize = 57;
-    let (bits, bit) = (runs.bits, runs.bit + i * runs.bit_step);
-    if runs.len <= NEAR && bit / 8 + 8 <= size_of_val(bits) {
-        // SAFETY: eight bytes from there on are in the slice.
-        let word =
-            unsafe { bits.as_ptr().cast::<u8>().add(bit / 8).cast::<u64>().read_unaligned() };
-        word >> (bit % 8)
-    } else {
-        bits::load(bits, bit)
+/// The bits of short runs.
+#[derive(Clone, Copy)]
+struct ShortBits<'b> {
+    bits: &'b [u64],
+    /// The number of bytes from which on eight can be read that hold the bits of a run.
+    near: usize,
+}
+
+impl<'b> ShortBits<'b> {
+    #[inline(always)]
+    const fn new(runs: &Runs<'b>) -> Self {
+        /// The most bits that eight bytes hold wherever in the first the run begins.
+        const NEAR: usize = 57;
+        let bytes = size_of_val(runs.bits);
+        Self { bits: runs.bits, near: if runs.len <= NEAR { bytes.saturating_sub(7) } else { 0 } }
+    }
+
+    /// Those of a run, from the first on, others above them.
+    #[inline(always)]
+    fn from(self, bit: usize) -> u64 {
+        if bit / 8 < self.near {
+            let bytes = self.bits.as_ptr().cast::<u8>();
+            // SAFETY: eight bytes from there on are in the slice.
+            unsafe { bytes.add(bit / 8).cast::<u64>().read_unaligned() >> (bit % 8) }
+        } else {
+            bits::load(self.bits, bit)
+        }
     }
 }
 
@@ -336,6 +273,7 @@ unsafe fn whole_blocks<V: Vector, S: VectorScales<V>, const STREAM: bool>(
     crate::hops::note();
     let [reads, writes] = fetch;
     let mut start = range.start;
+    let mut scales = scales.blocks(start);
     while start < range.end {
         // SAFETY: the instructions are there.
         unsafe {
@@ -348,18 +286,37 @@ unsafe fn whole_blocks<V: Vector, S: VectorScales<V>, const STREAM: bool>(
         }
         // SAFETY: a block is left, whole vectors; the rest is the caller's.
         unsafe {
-            let word = V::word(words.next_word());
-            for i in 0..BLOCK / V::LANES {
-                let start = start + i * V::LANES;
-                let vector = V::select(x.add(start), word, i, scales.at(start));
-                if STREAM {
-                    vector.stream(y.add(start));
-                } else {
-                    vector.store(y.add(start));
+            let (word, block) = (V::word(words.next_word()), scales.next());
+            if let Some(scales) = S::Blocks::same(block) {
+                for i in 0..BLOCK / V::LANES {
+                    let at = start + i * V::LANES;
+                    store::<V, STREAM>(V::select(x.add(at), word, i, scales), y.add(at));
+                }
+            } else {
+                for i in 0..BLOCK / V::LANES {
+                    let (at, scales) = (start + i * V::LANES, S::Blocks::of(block, i));
+                    store::<V, STREAM>(V::select(x.add(at), word, i, scales), y.add(at));
                 }
             }
         }
         start += BLOCK;
+    }
+}
+
+/// Writes a vector, as a stream or not.
+///
+/// # Safety
+///
+/// `y` is valid for it, and aligned for a stream; the level's instructions are there.
+#[inline(always)]
+unsafe fn store<V: Vector, const STREAM: bool>(vector: V, y: *mut V::Element) {
+    // SAFETY: the caller's.
+    unsafe {
+        if STREAM {
+            vector.stream(y);
+        } else {
+            vector.store(y);
+        }
     }
 }
 
@@ -388,7 +345,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::apply::{Scales, apply};
+    use crate::apply::{Scales, apply, cycle};
     use crate::cpu::Level;
     use crate::tensor::as_uninit;
     use crate::{Backend, Element};
@@ -402,10 +359,11 @@ mod tests {
         let x: vec::Vec<T> = (0..STREAM + 200).map(|i| convert(i as u16)).collect();
         let bits: vec::Vec<u64> =
             (0..200_u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) & (i << 58)).collect();
-        let scales = vec![core::array::from_fn(|i| T::Scale::from(1 + i as u16)); STREAM / 32];
+        let mut scales: vec::Vec<T::Scale> = (1..400).map(T::Scale::from).collect();
+        let scales = cycle(&mut scales, 196);
         for backend in [Backend::Avx2, Backend::Avx512].into_iter().filter(|b| b.is_available()) {
             for (offset, len, bit) in (0..34).map(|i| (i, STREAM + 5 * i - 20, 7 * i)) {
-                for scales in [Scales::One(T::Scale::from(3)), Scales::Each(&scales)] {
+                for scales in [Scales::One(T::Scale::from(3)), Scales::Each(scales)] {
                     let [stored, streamed] = [Stores::Cached, Stores::Streamed].map(|stores| {
                         let mut y = vec![convert(9); offset + len + 1];
                         let (from, to) = (&x[offset..offset + len], &mut y[offset..offset + len]);

@@ -32,9 +32,8 @@ pub(crate) fn count_each(level: Level, bits: &[u64], first: usize, len: usize, c
 #[inline(always)]
 fn sums(bits: &[u64], first: usize, len: usize, counts: &mut [u64]) {
     // The set bits of a word below a bit: what one range ends with, the next begins after.
-    let below = |bit: usize| {
-        u64::from((word(bits, bit / WORD_BITS) & low(bit % WORD_BITS)).count_ones())
-    };
+    let below =
+        |bit: usize| u64::from((word(bits, bit / WORD_BITS) & low(bit % WORD_BITS)).count_ones());
     let (mut index, mut end, mut before) = (first / WORD_BITS, first, below(first));
     for count in counts {
         end += len;
