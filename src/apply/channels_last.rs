@@ -43,7 +43,12 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
     // Where few channels lie side by side without gaps, bits do so as well: a run for each position would
     // take many times as long.
     let packed = step == channels && channels < BLOCK;
-    let at_once = if packed && channels <= FEW { BLOCKS * BLOCK / FEW * BLOCK } else { BLOCK };
+    let at_once = if packed && channels <= FEW {
+        BLOCKS * BLOCK / FEW * BLOCK
+    } else {
+        // As many each time.
+        positions.div_ceil(positions.div_ceil(BLOCK).max(1)).max(1)
+    };
     for first in (0..positions).step_by(at_once) {
         let len = (positions - first).min(at_once);
         let elements = &mut elements.from(first * step);

@@ -111,14 +111,18 @@ pub(super) fn apply<T: Element>(
 
 /// See [`turn`](super::turn).
 pub(super) fn turn(
-    _: X86,
+    x86: X86,
     bits: &[u64],
     first: (usize, usize),
     len: (usize, usize),
     turned: &mut Turned,
 ) {
-    // SAFETY: the token, of either level, proves the instructions.
-    unsafe { x86_turn::turn(bits, first, len, turned) }
+    match x86 {
+        // SAFETY: the token proves the instructions.
+        X86::Avx2(_) => unsafe { x86_turn::turn_256(bits, first, len, turned) },
+        // SAFETY: the token proves the instructions.
+        X86::Avx512(_) => unsafe { x86_turn::turn_512(bits, first, len, turned) },
+    }
 }
 
 /// See [`select`](super::select::select).

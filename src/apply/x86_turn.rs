@@ -1,5 +1,5 @@
-//! Bits of channels to bits of positions under AVX2: bytes are sorted by position, and of each eight
-//! positions one bit of 32 channels at a time is taken.
+//! Bits of channels to bits of positions with AVX2 and AVX-512: bytes are sorted by position, then the bits
+//! of eight positions in the bytes of their channels are turned.
 
 #![allow(unsafe_code, reason = "vector instructions, loads and stores through pointers")]
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
@@ -10,12 +10,200 @@ use super::BLOCK;
 use super::channels_last::{BLOCKS, Turned, row_words};
 use crate::bits::{self, WORD_BITS};
 
-/// The channels of a vector of bytes.
+/// The channels of a vector of bytes under AVX2.
 const CHANNELS: usize = 32;
+
+/// The channels whose words are loaded together: those of the next group lie whole bytes further.
+const GROUP: usize = 8;
+
+/// Where the words of channels are.
+#[derive(Clone, Copy)]
+struct Places<'b> {
+    bits: &'b [u64],
+    bit: usize,
+    stride: usize,
+    channels: usize,
+    /// The bytes from the first channel of a group to each, and the bits that come before it in its byte.
+    bytes: [usize; GROUP],
+    shifts: [u64; GROUP],
+    /// Whether words lie in eight bytes as far as they matter.
+    near: bool,
+}
+
+impl<'b> Places<'b> {
+    #[inline(always)]
+    fn new(
+        bits: &'b [u64],
+        (bit, stride): (usize, usize),
+        (channels, positions): (usize, usize),
+    ) -> Self {
+        let from = |channel: usize| bit % 8 + channel * stride;
+        Self {
+            bits,
+            bit,
+            stride,
+            channels,
+            bytes: core::array::from_fn(|i| from(i) / 8),
+            shifts: core::array::from_fn(|i| from(i) as u64 % 8),
+            near: positions <= BLOCK - 7,
+        }
+    }
+
+    /// The words of a group of channels, 0 for channels that are not there.
+    ///
+    /// # Safety
+    ///
+    /// AVX-512 F is there.
+    #[inline(always)]
+    unsafe fn words(&self, group: usize) -> __m512i {
+        let first = self.bit / 8 + group * self.stride;
+        if (group + 1) * GROUP > self.channels
+            || first + self.bytes[GROUP - 1] + 9 > size_of_val(self.bits)
+        {
+            let words = self.last_words(group);
+            // SAFETY: the array has 64 bytes; the instructions are there.
+            return unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
+        }
+        // SAFETY: nine bytes of the last word are there, which is the furthest; the instructions are there.
+        unsafe {
+            let start = self.bits.as_ptr().cast::<u8>().add(first);
+            let shifts = _mm512_loadu_si512(self.shifts.as_ptr().cast());
+            let words = _mm512_srlv_epi64(load(start, &self.bytes), shifts);
+            if self.near {
+                return words;
+            }
+            let rest = _mm512_sub_epi64(_mm512_set1_epi64(8), shifts);
+            let above = _mm512_sllv_epi64(load(start.add(1), &self.bytes), rest);
+            _mm512_or_si512(words, above)
+        }
+    }
+
+    /// The same where channels or bits end. A function of its own, so that the loop has registers.
+    #[cold]
+    #[inline(never)]
+    fn last_words(&self, group: usize) -> [u64; GROUP] {
+        core::array::from_fn(|i| {
+            let channel = group * GROUP + i;
+            if channel < self.channels {
+                bits::load(self.bits, self.bit + channel * self.stride)
+            } else {
+                0
+            }
+        })
+    }
+}
+
+/// Eight words, so many bytes from here.
+///
+/// # Safety
+///
+/// They are valid for reads; AVX-512 F is there.
+#[inline(always)]
+unsafe fn load(start: *const u8, bytes: &[usize; GROUP]) -> __m512i {
+    // SAFETY: the caller's.
+    unsafe {
+        let word = |i: usize| start.add(bytes[i]).cast::<i64>().read_unaligned();
+        _mm512_set_epi64(word(7), word(6), word(5), word(4), word(3), word(2), word(1), word(0))
+    }
+}
+
+/// Bytes of eight words in the order of their numbers in the word; of each number those of the last word
+/// first, or the first.
+const fn byte_by_byte(last_first: bool) -> [u8; 64] {
+    let mut order = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        let word = if last_first { 7 - i % 8 } else { i % 8 };
+        order[i] = (8 * word + i / 8) as u8;
+        i += 1;
+    }
+    order
+}
+
+/// See [`channels_last::turn`](super::channels_last::turn).
+#[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512vbmi,gfni")]
+pub(super) fn turn_512(
+    bits: &[u64],
+    place: (usize, usize),
+    (channels, positions): (usize, usize),
+    turned: &mut Turned,
+) {
+    const LAST_FIRST: [u8; 64] = byte_by_byte(true);
+    const IN_ORDER: [u8; 64] = byte_by_byte(false);
+    let channels = channels.min(BLOCKS * BLOCK);
+    let row = row_words(channels);
+    let places = Places::new(bits, place, (channels, positions));
+    // SAFETY: the arrays have 64 bytes.
+    let [last_first, in_order] =
+        [&LAST_FIRST, &IN_ORDER].map(|order| unsafe { _mm512_loadu_si512(order.as_ptr().cast()) });
+    let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    let mut bytes = [[_mm512_setzero_si512(); GROUP]; BLOCKS];
+    for (block, bytes) in bytes.iter_mut().enumerate().take(row) {
+        let groups = channels.saturating_sub(block * BLOCK).div_ceil(GROUP);
+        for (i, bytes) in bytes.iter_mut().enumerate().take(groups) {
+            // SAFETY: the group has a channel; this function has the instructions.
+            let words = unsafe { places.words(block * BLOCK / GROUP + i) };
+            *bytes = _mm512_permutexvar_epi8(last_first, words);
+        }
+        turn_words(bytes);
+    }
+    // The product with the matrix of ones on the diagonal, whose rows count from the last on.
+    let ones = _mm512_set1_epi64(0x8040_2010_0804_0201_u64.cast_signed());
+    for eight in 0..positions.div_ceil(8).min(8) {
+        let [a, b, c, d] = bytes.each_ref().map(|bytes| {
+            let turned = _mm512_gf2p8affine_epi64_epi8::<0>(ones, bytes[eight]);
+            _mm512_permutexvar_epi8(in_order, turned)
+        });
+        if row == 1 {
+            // SAFETY: there are 64 words.
+            unsafe { _mm512_storeu_si512(turned.as_mut_ptr().add(8 * eight).cast(), a) };
+            continue;
+        }
+        let (ab, ab2) = (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+        let (cd, cd2) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
+        // Two positions in each, of which one is left out between them.
+        let positions = [
+            _mm512_permutex2var_epi64(ab, first, cd),
+            _mm512_permutex2var_epi64(ab2, first, cd2),
+            _mm512_permutex2var_epi64(ab, second, cd),
+            _mm512_permutex2var_epi64(ab2, second, cd2),
+        ];
+        let [a, b, c, d] =
+            positions.map(|two| [_mm512_castsi512_si256(two), _mm512_extracti64x4_epi64::<1>(two)]);
+        for (i, words) in [a[0], b[0], a[1], b[1], c[0], d[0], c[1], d[1]].into_iter().enumerate() {
+            // What is too much of a row, the next one covers.
+            // SAFETY: 64 rows of at most `BLOCKS` words, which the last one ends with if it has as many.
+            unsafe {
+                let place = turned.as_mut_ptr().add((8 * eight + i) * row);
+                _mm256_storeu_si256(place.cast(), words);
+            }
+        }
+    }
+}
+
+/// Word `i` of all vectors in vector `i`.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn turn_words(vectors: &mut [__m512i; 8]) {
+    let [a, b, c, d, e, f, g, h] = *vectors;
+    // Pairs of words, fours, and all.
+    let (ab, ab2) = (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    let (cd, cd2) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
+    let (ef, ef2) = (_mm512_unpacklo_epi64(e, f), _mm512_unpackhi_epi64(e, f));
+    let (gh, gh2) = (_mm512_unpacklo_epi64(g, h), _mm512_unpackhi_epi64(g, h));
+    let fours =
+        |ab, cd| [_mm512_shuffle_i64x2::<0x88>(ab, cd), _mm512_shuffle_i64x2::<0xdd>(ab, cd)];
+    let ([a, b], [c, d]) = (fours(ab, cd), fours(ef, gh));
+    let ([a2, b2], [c2, d2]) = (fours(ab2, cd2), fours(ef2, gh2));
+    let ([a, b], [c, d]) = (fours(a, c), fours(b, d));
+    let ([a2, b2], [c2, d2]) = (fours(a2, c2), fours(b2, d2));
+    *vectors = [a, a2, c, c2, b, b2, d, d2];
+}
 
 /// See [`channels_last::turn`](super::channels_last::turn).
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-pub(super) fn turn(
+pub(super) fn turn_256(
     bits: &[u64],
     (bit, stride): (usize, usize),
     (channels, positions): (usize, usize),

@@ -14,7 +14,7 @@ use crate::Backend;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2(());
 
-/// Proof of AVX-512 F, BW, DQ, VL, VBMI, VBMI2 and VPOPCNTDQ besides.
+/// Proof of AVX-512 F, BW, DQ, VL, VBMI, VBMI2 and VPOPCNTDQ, and of GFNI, besides.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512(());
 
@@ -151,7 +151,7 @@ fn find() -> u8 {
     }
     // SAFETY: the processor has XSAVE and the operating system has enabled it (OSXSAVE).
     let saved = unsafe { saved_registers() } as u32;
-    // BMI1, AVX2, BMI2; VBMI, VBMI2, VPOPCNTDQ; LZCNT.
+    // BMI1, AVX2, BMI2; VBMI, VBMI2, GFNI, VPOPCNTDQ; LZCNT.
     let [_, leaf_7, leaf_7c, _] = cpuid(7);
     let [_, _, extended, _] = cpuid(0x8000_0001);
     // The operating system keeps the registers of SSE and AVX.
@@ -159,7 +159,7 @@ fn find() -> u8 {
         return NONE;
     }
     // F, DQ, BW, VL; and the operating system keeps all three parts of the registers.
-    if has(leaf_7, &[16, 17, 30, 31]) && has(leaf_7c, &[1, 6, 14]) && has(saved, &[5, 6, 7]) {
+    if has(leaf_7, &[16, 17, 30, 31]) && has(leaf_7c, &[1, 6, 8, 14]) && has(saved, &[5, 6, 7]) {
         AVX512
     } else {
         AVX2
@@ -220,7 +220,8 @@ mod tests {
             && std_has!("avx512vl")
             && std_has!("avx512vbmi")
             && std_has!("avx512vbmi2")
-            && std_has!("avx512vpopcntdq");
+            && std_has!("avx512vpopcntdq")
+            && std_has!("gfni");
         let has = |backend| X86::detect(Some(backend)).is_some();
         assert_eq!(has(Backend::Avx2), avx2);
         assert_eq!(has(Backend::Avx512), avx2 && avx512);
