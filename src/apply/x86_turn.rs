@@ -311,8 +311,8 @@ mod tests {
 
     use crate::apply::channels_last::{self, BLOCKS, row_words};
     use crate::apply::{BLOCK, turn};
-    use crate::bits;
     use crate::cpu::Level;
+    use crate::{Backend, bits};
 
     /// On every backend, also where bits end with the slice.
     #[test]
@@ -322,18 +322,23 @@ mod tests {
         let end = words.len() * 64;
         // Miri takes minutes for all numbers of channels.
         for channels in (1..=BLOCKS * BLOCK).step_by(if cfg!(miri) { 85 } else { 3 }) {
-            for (positions, stride) in [(64, 0), (64, 64), (1, 31), (8, 29), (49, 30), (63, 7)] {
+            for (positions, stride) in
+                [(64, 0), (64, 64), (1, 31), (8, 29), (49, 30), (57, 13), (58, 13), (63, 7)]
+            {
                 let whole = (channels - 1) * stride + 64;
                 for bit in [0, 5, 63, end.saturating_sub(whole), end.saturating_sub(whole / 2)] {
                     let mut expected = [0; BLOCKS * BLOCK];
                     let len = (channels, positions);
                     channels_last::turn(&words, (bit, stride), len, &mut expected);
-                    let mut turned = [!0; BLOCKS * BLOCK];
-                    turn(Level::of(None), &words, (bit, stride), len, &mut turned);
                     let row = row_words(channels);
-                    for (i, word) in turned.iter().enumerate().take(positions * row) {
-                        let used = bits::low(channels - i % row * BLOCK);
-                        assert_eq!(word & used, expected[i] & used, "{len:?} {bit} {stride} {i}");
+                    for level in Backend::available().map(|backend| Level::of(Some(backend))) {
+                        let mut turned = [!0; BLOCKS * BLOCK];
+                        turn(level, &words, (bit, stride), len, &mut turned);
+                        for (i, word) in turned.iter().enumerate().take(positions * row) {
+                            let used = bits::low(channels - i % row * BLOCK);
+                            let what = (len, bit, stride, i);
+                            assert_eq!(word & used, expected[i] & used, "{level:?} {what:?}");
+                        }
                     }
                 }
             }

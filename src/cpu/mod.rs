@@ -40,8 +40,8 @@ pub enum Backend {
     /// x86-64 with AVX2, BMI1, BMI2, LZCNT, POPCNT and F16C (most machines since 2013), found at
     /// run time.
     Avx2,
-    /// x86-64 with all of `Avx2` and AVX-512 F, BW, DQ, VL, VBMI, VBMI2 and VPOPCNTDQ (Ice Lake,
-    /// Zen 4 and later), found at run time.
+    /// x86-64 with all of `Avx2`, AVX-512 F, BW, DQ, VL, VBMI, VBMI2 and VPOPCNTDQ, and GFNI (Ice
+    /// Lake, Zen 4 and later), found at run time.
     Avx512,
 }
 
