@@ -8,7 +8,7 @@ use core::arch::x86_64::*;
 
 use super::BLOCK;
 use super::channels_last::{BLOCKS, Turned, row_words};
-use crate::bits::{self, WORD_BITS};
+use crate::bits;
 
 /// The channels of a vector of bytes under AVX2.
 const CHANNELS: usize = 32;
@@ -49,24 +49,40 @@ impl<'b> Places<'b> {
         }
     }
 
-    /// The words of a group of channels, 0 for channels that are not there.
+    /// Whether the words of a group, and of those before it, are read without a check: also those of
+    /// channels that are not there, which are others.
+    #[inline(always)]
+    const fn are_there(&self, group: usize) -> bool {
+        let first = self.bit / 8 + group * self.stride;
+        first + self.bytes[GROUP - 1] + 9 <= size_of_val(self.bits)
+    }
+
+    /// The byte in which the first word of a group begins.
+    ///
+    /// # Safety
+    ///
+    /// The group's words are there.
+    #[inline(always)]
+    const unsafe fn start(&self, group: usize) -> *const u8 {
+        // SAFETY: the caller's.
+        unsafe { self.bits.as_ptr().cast::<u8>().add(self.bit / 8 + group * self.stride) }
+    }
+
+    /// The words of a group of channels, any for channels that are not there.
     ///
     /// # Safety
     ///
     /// AVX-512 F is there.
     #[inline(always)]
     unsafe fn words(&self, group: usize) -> __m512i {
-        let first = self.bit / 8 + group * self.stride;
-        if (group + 1) * GROUP > self.channels
-            || first + self.bytes[GROUP - 1] + 9 > size_of_val(self.bits)
-        {
+        if !self.are_there(group) {
             let words = self.last_words(group);
             // SAFETY: the array has 64 bytes; the instructions are there.
             return unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
         }
         // SAFETY: nine bytes of the last word are there, which is the furthest; the instructions are there.
         unsafe {
-            let start = self.bits.as_ptr().cast::<u8>().add(first);
+            let start = self.start(group);
             let shifts = _mm512_loadu_si512(self.shifts.as_ptr().cast());
             let words = _mm512_srlv_epi64(load(start, &self.bytes), shifts);
             if self.near {
@@ -75,6 +91,38 @@ impl<'b> Places<'b> {
             let rest = _mm512_sub_epi64(_mm512_set1_epi64(8), shifts);
             let above = _mm512_sllv_epi64(load(start.add(1), &self.bytes), rest);
             _mm512_or_si512(words, above)
+        }
+    }
+
+    /// Word `i` of each of four groups in vector `i`, of which the first is there.
+    ///
+    /// # Safety
+    ///
+    /// AVX2 is there.
+    #[inline(always)]
+    unsafe fn words_of_four(&self, group: usize) -> [__m256i; GROUP] {
+        let last = group + (self.channels.div_ceil(GROUP) - group).min(4) - 1;
+        if !self.are_there(last) {
+            let words: [_; 4] = core::array::from_fn(|i| self.last_words(group + i));
+            let words: [[u64; 4]; GROUP] =
+                core::array::from_fn(|i| core::array::from_fn(|j| words[j][i]));
+            // SAFETY: arrays have 32 bytes; the instructions are there.
+            return words.map(|words| unsafe { _mm256_loadu_si256(words.as_ptr().cast()) });
+        }
+        // SAFETY: nine bytes of the last word are there, which is the furthest; the instructions are there.
+        unsafe {
+            let starts: [_; 4] = core::array::from_fn(|i| self.start(last.min(group + i)));
+            let mut vectors = [_mm256_setzero_si256(); GROUP];
+            for (i, vector) in vectors.iter_mut().enumerate() {
+                let shift = self.shifts[i] as i64;
+                *vector = _mm256_srl_epi64(load_4(starts, self.bytes[i]), _mm_cvtsi64_si128(shift));
+                if !self.near {
+                    let above = load_4(starts, self.bytes[i] + 1);
+                    let above = _mm256_sll_epi64(above, _mm_cvtsi64_si128(8 - shift));
+                    *vector = _mm256_or_si256(*vector, above);
+                }
+            }
+            vectors
         }
     }
 
@@ -104,6 +152,20 @@ unsafe fn load(start: *const u8, bytes: &[usize; GROUP]) -> __m512i {
     unsafe {
         let word = |i: usize| start.add(bytes[i]).cast::<i64>().read_unaligned();
         _mm512_set_epi64(word(7), word(6), word(5), word(4), word(3), word(2), word(1), word(0))
+    }
+}
+
+/// Four words, so many bytes from these places.
+///
+/// # Safety
+///
+/// They are valid for reads; AVX2 is there.
+#[inline(always)]
+unsafe fn load_4(starts: [*const u8; 4], bytes: usize) -> __m256i {
+    // SAFETY: the caller's.
+    unsafe {
+        let word = |i: usize| starts[i].add(bytes).cast::<i64>().read_unaligned();
+        _mm256_setr_epi64x(word(0), word(1), word(2), word(3))
     }
 }
 
@@ -205,18 +267,21 @@ fn turn_words(vectors: &mut [__m512i; 8]) {
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 pub(super) fn turn_256(
     bits: &[u64],
-    (bit, stride): (usize, usize),
+    place: (usize, usize),
     (channels, positions): (usize, usize),
     turned: &mut Turned,
 ) {
     let channels = channels.min(BLOCKS * BLOCK);
     let row = row_words(channels);
+    let places = Places::new(bits, place, (channels, positions));
     for first in (0..channels).step_by(BLOCK) {
         let mut bytes = [[_mm256_setzero_si256(); 8]; 2];
         for (i, bytes) in bytes.iter_mut().enumerate() {
             let first = first + i * CHANNELS;
-            let count = channels.saturating_sub(first).min(CHANNELS);
-            by_position(&words_of(bits, bit + first * stride, stride, count), bytes);
+            if first < channels {
+                // SAFETY: this function has the instructions.
+                by_position(unsafe { places.words_of_four(first / GROUP) }, bytes);
+            }
         }
         // Some more than the positions, up to the next eight.
         for eight in 0..positions.div_ceil(8).min(8) {
@@ -236,45 +301,10 @@ pub(super) fn turn_256(
     }
 }
 
-/// The words of some channels, 0 for others: in the order in which [`by_position`] wants them.
-#[target_feature(enable = "avx2,bmi1,bmi2")]
-#[inline]
-fn words_of(bits: &[u64], bit: usize, stride: usize, channels: usize) -> [u64; CHANNELS] {
-    let mut words = [0; CHANNELS];
-    let (groups, _) = words.as_chunks_mut::<4>();
-    let last = (bit + (CHANNELS - 1) * stride) / WORD_BITS;
-    let is_whole = channels == CHANNELS && last + 1 < bits.len();
-    let mut bit = bit;
-    for i in 0..4 {
-        // Quarter `i` of each vector has eight channels.
-        let eight = channels.saturating_sub(8 * i);
-        if !is_whole {
-            for (vector, at) in groups.iter_mut().zip(0..eight) {
-                vector[i] = bits::load(bits, bit + at * stride);
-            }
-            bit += 8 * stride;
-            continue;
-        }
-        for vector in &mut *groups {
-            let (index, shift) = (bit / WORD_BITS, bit % WORD_BITS);
-            // SAFETY: at most `last` and the one after it.
-            let [low, high] =
-                unsafe { [*bits.get_unchecked(index), *bits.get_unchecked(index + 1)] };
-            // Not two shifts, of which compilers make one of two words, which is slow (Zen 3).
-            vector[i] = (high ^ ((low ^ high) & (!0 << shift))).rotate_right(shift as u32);
-            bit += stride;
-        }
-    }
-    words
-}
-
 /// Byte `i` of all words in vector `i`, in the order of the channels.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn by_position(words: &[u64; CHANNELS], bytes: &mut [__m256i; 8]) {
-    // SAFETY: each load is of four words of an array.
-    let [a, b, c, d, e, f, g, h] =
-        core::array::from_fn(|i| unsafe { _mm256_loadu_si256(words.as_ptr().add(4 * i).cast()) });
+fn by_position([a, b, c, d, e, f, g, h]: [__m256i; 8], bytes: &mut [__m256i; 8]) {
     // Pairs of channels, fours, eights, and all of a half.
     let (ab, ab2) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
     let (cd, cd2) = (_mm256_unpacklo_epi8(c, d), _mm256_unpackhi_epi8(c, d));
