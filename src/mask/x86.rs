@@ -12,6 +12,7 @@ use super::Source;
 use super::method::{MIN_SEGMENTS, Method};
 use super::tile::Visitor;
 use super::x86_blocks::set_blocks;
+use super::x86_clipped::Shifts;
 use crate::bits::{self, WORD_BITS};
 use crate::center::Walker;
 use crate::center::x86::{Lanes, Units};
@@ -81,7 +82,7 @@ unsafe fn fill_walked<V: Ints>(
             units.replace(&mut list, found);
         }
         let units = list.get(..found).unwrap_or_default();
-        set_blocks(x86, source, words, shift, units);
+        set_blocks(x86, source, words, Shifts::One(shift as u32), units);
         visitor.visit(0, units);
     }
 }
@@ -195,7 +196,7 @@ unsafe fn fill_batches<V: Ints>(
                 // SAFETY: the instructions are there.
                 let found = unsafe { V::draw(&mut lanes, &units, &mut list) };
                 let Some(list @ [_, ..]) = list.get(..found) else { break };
-                set_blocks(x86, source, words, shift, list);
+                set_blocks(x86, source, words, Shifts::One(shift as u32), list);
                 visitor.visit(0, list);
             }
         } else {

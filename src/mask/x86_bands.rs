@@ -9,6 +9,7 @@ use core::ops::Range;
 
 use super::x86::{LIST, by_runs};
 use super::x86_blocks::set_blocks;
+use super::x86_clipped::Shifts;
 use super::{Sampler, Source};
 use crate::bits::WORD_BITS;
 use crate::block::Region;
@@ -23,18 +24,19 @@ use crate::key::SEGMENT;
 /// would be margin.
 pub(super) fn margin(_: X86, sampler: &Sampler, stride: usize) -> usize {
     let blocks = &sampler.blocks;
-    if blocks.region != Region::Valid || !sampler.recipe.lanes {
+    if !sampler.recipe.lanes {
         return 0;
     }
-    let margin = (extent(sampler) + blocks.map[2]).next_multiple_of(WORD_BITS);
+    let [before, after] = extents(sampler);
+    let margin = (before + after + blocks.map[2]).next_multiple_of(WORD_BITS);
     if margin <= stride / 2 { margin } else { 0 }
 }
 
-/// How far the last unit of a block is from its first.
-fn extent(sampler: &Sampler) -> usize {
-    let ((_, [slices, rows, columns]), [_, height, width]) =
-        (sampler.blocks.reach(), sampler.blocks.map);
-    (slices * height + rows) * width + columns
+/// How far the first unit of a block is from that of its position, and the last.
+fn extents(sampler: &Sampler) -> [usize; 2] {
+    let (before, after) = sampler.blocks.reach();
+    let [_, height, width] = sampler.blocks.map;
+    [before, after].map(|[slices, rows, columns]| (slices * height + rows) * width + columns)
 }
 
 /// Fills these positions of these planes, of which each has `stride` bits, the margin first.
@@ -66,9 +68,10 @@ pub(super) fn fill(
     let words = chunk.get_mut(..len).unwrap_or_default();
     words.fill(0);
     let width = source.sampler.blocks.map[2].max(1);
-    let first_row = positions.start.saturating_sub(extent(source.sampler)) / width;
-    let [start, end] =
-        [first_row, positions.end.div_ceil(width)].map(|row| first_in_row(source.sampler, row));
+    let [before, after] = extents(source.sampler);
+    let rows =
+        [positions.start.saturating_sub(after) / width, (positions.end + before).div_ceil(width)];
+    let [start, end] = rows.map(|row| first_in_row(source.sampler, row));
     let planes = planes.clone();
     let band = Band { planes, start, end, stride, first: margin.wrapping_sub(positions.start) };
     match x86 {
@@ -77,7 +80,7 @@ pub(super) fn fill(
         // SAFETY: the token proves the instructions.
         X86::Avx512(_) => unsafe { avx512(x86, source, band, words) },
     }
-    if by_runs(source) {
+    if by_runs(source) && source.sampler.blocks.region == Region::Valid {
         source.spread_line(words, words.len() * WORD_BITS);
     }
 }
@@ -176,7 +179,8 @@ impl Batch {
                 Lanes::new(&source.sampler.table, source.streams, self.segments, self.len),
             )
         };
-        let mut list = [0; LIST];
+        let (mut list, mut shifts) = ([0; LIST], [0; LIST]);
+        let is_full = source.sampler.blocks.region == Region::Full;
         loop {
             // SAFETY: the instructions are there.
             let found = unsafe { V::draw(&mut lanes, &positions, &mut list) };
@@ -190,12 +194,18 @@ impl Batch {
                 let Some(&part) = self.parts.get(lane) else { break };
                 let position = part.start.wrapping_add(drawn % SEGMENT);
                 let unit = locator.unit(u64::from(position)) as u32;
-                if let Some(place) = list.get_mut(kept) {
-                    *place = part.first.wrapping_add(unit);
+                if let Some(place) = list.get_mut(kept)
+                    && let Some(shift) = shifts.get_mut(kept)
+                {
+                    // Clipped blocks need the units.
+                    *place = if is_full { unit } else { part.first.wrapping_add(unit) };
+                    *shift = part.first;
                 }
                 kept += usize::from(position.wrapping_sub(start) < len);
             }
-            set_blocks(x86, source, words, 0, list.get(..kept).unwrap_or_default());
+            let list = list.get(..kept).unwrap_or_default();
+            let shifts = if is_full { Shifts::Each(&shifts) } else { Shifts::One(0) };
+            set_blocks(x86, source, words, shifts, list);
         }
         self.len = 0;
     }

@@ -9,33 +9,34 @@ use core::marker::PhantomData;
 
 use super::Source;
 use super::method::Method;
-use super::x86_clipped::set_centers;
+use super::x86_clipped::{Shifts, set_centers};
 use crate::bits::{self, Pattern, WORD_BITS, low};
 use crate::block::{Blocks, Region};
 use crate::center::x86_ints::Ints;
 use crate::cpu::X86;
 
 /// Sets what the method sets for blocks that begin at these units, or whole blocks if they are a long
-/// pattern; under `Full` for blocks with these centres. A function of its own for each level: in a loop
-/// of the caller's it would lack registers.
+/// pattern; under `Full` for blocks with these centres, and no runs if shifts differ. A function of its own
+/// for each level: in a loop of the caller's it would lack registers.
 pub(super) fn set_blocks(
     x86: X86,
     source: &Source<'_>,
     words: &mut [u64],
-    shift: usize,
+    shifts: Shifts<'_>,
     units: &[u32],
 ) {
     macro_rules! level {
         ($name:ident, $vector:ident, $($feature:literal)*) => {
             $(#[target_feature(enable = $feature)])*
             #[inline(never)]
-            fn $name(source: &Source<'_>, words: &mut [u64], shift: usize, units: &[u32]) {
+            fn $name(source: &Source<'_>, words: &mut [u64], shifts: Shifts<'_>, units: &[u32]) {
                 // SAFETY: this function has the instructions.
                 unsafe {
-                    if source.sampler.blocks.region == Region::Full {
-                        set_centers::<$vector>(source, words, shift, units);
-                    } else {
-                        set_corners::<$vector>(source, words, shift, units);
+                    match shifts {
+                        Shifts::One(shift) if source.sampler.blocks.region == Region::Valid => {
+                            set_corners::<$vector>(source, words, shift as usize, units);
+                        }
+                        _ => set_centers::<$vector>(source, words, shifts, units),
                     }
                 }
             }
@@ -50,9 +51,9 @@ pub(super) fn set_blocks(
 
     match x86 {
         // SAFETY: the token proves the instructions.
-        X86::Avx2(_) => unsafe { avx2(source, words, shift, units) },
+        X86::Avx2(_) => unsafe { avx2(source, words, shifts, units) },
         // SAFETY: the token proves the instructions.
-        X86::Avx512(_) => unsafe { avx512(source, words, shift, units) },
+        X86::Avx512(_) => unsafe { avx512(source, words, shifts, units) },
     }
 }
 

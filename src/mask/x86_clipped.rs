@@ -25,7 +25,7 @@ use crate::center::x86_ints::Ints;
 pub(super) unsafe fn set_centers<V: Ints>(
     source: &Source<'_>,
     words: &mut [u64],
-    shift: usize,
+    shifts: Shifts<'_>,
     units: &[u32],
 ) {
     let (recipe, blocks) = (&source.sampler.recipe, &source.sampler.blocks);
@@ -35,17 +35,19 @@ pub(super) unsafe fn set_centers<V: Ints>(
     // SAFETY: the instructions are there.
     unsafe {
         match (&recipe.long_pattern, source.method(), &recipe.pattern) {
-            (None, Method::Runs, _) => set_runs::<V>(blocks, locator, words, shift, units),
+            (None, Method::Runs, _) if matches!(shifts, Shifts::One(_)) => {
+                set_runs::<V>(blocks, locator, words, shifts, units);
+            }
             (None, Method::Blocks, &Some(Pattern([few, 0, 0, 0]))) if few <= low(FEW) => {
-                Few::new(rows, width).set_all::<V>(blocks, locator, words, shift, units);
+                Few::new(rows, width).set_all::<V>(blocks, locator, words, shifts, units);
             }
             (None, Method::Blocks, Some(_)) if fit => {
-                Words::<V, 1, 5>::new(blocks).set_all::<V>(blocks, locator, words, shift, units);
+                Words::<V, 1, 5>::new(blocks).set_all::<V>(blocks, locator, words, shifts, units);
             }
             (Some(_), ..) if fit => {
-                Words::<V, 3, 13>::new(blocks).set_all::<V>(blocks, locator, words, shift, units);
+                Words::<V, 3, 13>::new(blocks).set_all::<V>(blocks, locator, words, shifts, units);
             }
-            _ => Rows { width }.set_all::<V>(blocks, locator, words, shift, units),
+            _ => Rows { width }.set_all::<V>(blocks, locator, words, shifts, units),
         }
     }
 }
@@ -60,20 +62,39 @@ unsafe fn set_runs<V: Ints>(
     blocks: &Blocks,
     locator: &Locator,
     words: &mut [u64],
-    shift: usize,
+    shifts: Shifts<'_>,
     units: &[u32],
 ) {
     let mut boxes = Boxes::EMPTY;
-    for units in units.chunks(SOME) {
+    for (i, units) in units.chunks(SOME).enumerate() {
         // SAFETY: the instructions are there.
-        unsafe { boxes.fill::<V>(blocks, locator, units) };
+        unsafe { boxes.fill::<V>(blocks, locator, units, shifts.skip(i * SOME)) };
         for i in 0..units.len() {
             let Clipped { row, len, .. } = boxes.get(i);
             if blocks.block[2] <= FEW {
-                set_few(words, shift + row, few(len));
+                set_few(words, row, few(len));
             } else {
-                bits::set(words, shift + row, len);
+                bits::set(words, row, len);
             }
+        }
+    }
+}
+
+/// How far the bits of units are from their numbers; it may wrap.
+#[derive(Clone, Copy)]
+pub(super) enum Shifts<'s> {
+    One(u32),
+    /// Of each centre.
+    Each(&'s [u32]),
+}
+
+impl Shifts<'_> {
+    /// Those of the centres from one on.
+    #[inline(always)]
+    fn skip(self, centers: usize) -> Self {
+        match self {
+            Self::One(_) => self,
+            Self::Each(shifts) => Self::Each(shifts.get(centers..).unwrap_or_default()),
         }
     }
 }
@@ -81,7 +102,7 @@ unsafe fn set_runs<V: Ints>(
 /// What lies in the map of a block.
 #[derive(Clone, Copy)]
 struct Clipped {
-    /// The first unit in the row of the centre, and in the first slice.
+    /// The first bit in the row of the centre, and in the first slice.
     row: usize,
     corner: usize,
     slices: usize,
@@ -116,23 +137,32 @@ impl Boxes {
     ///
     /// The level's instructions are there.
     #[inline(always)]
-    unsafe fn fill<V: Ints>(&mut self, blocks: &Blocks, locator: &Locator, units: &[u32]) {
+    unsafe fn fill<V: Ints>(
+        &mut self,
+        blocks: &Blocks,
+        locator: &Locator,
+        units: &[u32],
+        shifts: Shifts<'_>,
+    ) {
         const { assert!(SOME.is_multiple_of(V::LANES)) };
         let Blocks { before, after, map, .. } = *blocks;
         let [_, height, width] = map;
-        let mut padded = [0; SOME];
-        let all = units.first_chunk::<SOME>().unwrap_or_else(|| {
-            for (padded, &unit) in padded.iter_mut().zip(units) {
-                *padded = unit;
-            }
-            &padded
-        });
+        let (mut padded_units, mut padded_shifts) = ([0; SOME], [0; SOME]);
+        let all = some(units, &mut padded_units);
+        let (shift, shifts) = match shifts {
+            Shifts::One(shift) => (shift, None),
+            Shifts::Each(shifts) => (0, Some(some(shifts, &mut padded_shifts))),
+        };
         for i in (0..units.len().min(SOME)).step_by(V::LANES) {
             // Maps with lanes have fewer than 2^32 units, and positions are units.
             // SAFETY: arrays have vectors' worths; the instructions are there.
             unsafe {
                 let unit = V::load(all.as_ptr().add(i));
                 let [d, h, w] = locator.cells(unit);
+                let shift = match shifts {
+                    Some(shifts) => V::load(shifts.as_ptr().add(i)),
+                    None => V::splat(shift),
+                };
                 let clip = |axis: usize, at: V| {
                     let above = V::splat(map[axis] as u32).sub(at);
                     let above = above.min(V::splat(after[axis] as u32 + 1));
@@ -140,7 +170,7 @@ impl Boxes {
                     (below, below.add(above))
                 };
                 let ((d, slices), (h, rows), (w, len)) = (clip(0, d), clip(1, h), clip(2, w));
-                let row = unit.sub(w);
+                let row = unit.sub(w).add(shift);
                 let lines = d.mul(height as u32).add(h);
                 row.store(self.row.as_mut_ptr().add(i));
                 row.sub(lines.mul(width as u32)).store(self.corner.as_mut_ptr().add(i));
@@ -164,6 +194,17 @@ impl Boxes {
     }
 }
 
+/// The numbers, and any behind them.
+#[inline(always)]
+fn some<'n>(numbers: &'n [u32], padded: &'n mut [u32; SOME]) -> &'n [u32; SOME] {
+    numbers.first_chunk().unwrap_or_else(|| {
+        for (place, &number) in padded.iter_mut().zip(numbers) {
+            *place = number;
+        }
+        padded
+    })
+}
+
 /// A way to set what is left of a slice of a block.
 trait Slice {
     /// Sets a slice that begins at this bit.
@@ -184,18 +225,18 @@ trait Slice {
         blocks: &Blocks,
         locator: &Locator,
         words: &mut [u64],
-        shift: usize,
+        shifts: Shifts<'_>,
         units: &[u32],
     ) {
         let [_, height, width] = blocks.map;
         let mut boxes = Boxes::EMPTY;
-        for units in units.chunks(SOME) {
+        for (i, units) in units.chunks(SOME).enumerate() {
             // SAFETY: the instructions are there.
-            unsafe { boxes.fill::<V>(blocks, locator, units) };
+            unsafe { boxes.fill::<V>(blocks, locator, units, shifts.skip(i * SOME)) };
             for i in 0..units.len() {
                 let clipped = boxes.get(i);
                 for slice in 0..clipped.slices {
-                    let bit = shift + clipped.corner + slice * height * width;
+                    let bit = clipped.corner + slice * height * width;
                     // SAFETY: the instructions are there.
                     unsafe { self.set(words, bit, clipped) };
                 }

@@ -2,8 +2,8 @@
 //! of some positions, and must give what passes with a mask give.
 
 use dropblock::{
-    Backend, BlockSize, Drawn, DropBlock, Error, Fill, Gamma, Key, Plan, Region, Scale, Shape,
-    Sharing,
+    Alignment, Backend, BlockSize, Drawn, DropBlock, Error, Fill, Gamma, Key, Plan, Region, Scale,
+    Shape, Sharing,
 };
 
 use crate::case::Case;
@@ -95,9 +95,18 @@ fn bands_with_all_blocks_equal_whole_masks() -> Result<(), Error> {
     ];
     for backend in Backend::available() {
         for (shape, block, drop_prob) in blocks {
-            let layer =
-                DropBlock::new(1, drop_prob)?.with_block_size(block)?.with_backend(backend)?;
-            check(&layer.plan(shape)?)?;
+            for (region, alignment) in [
+                (Region::Valid, Alignment::Before),
+                (Region::Full, Alignment::Before),
+                (Region::Full, Alignment::After),
+            ] {
+                let layer = DropBlock::new(1, drop_prob)?
+                    .with_block_size(block)?
+                    .with_region(region)
+                    .with_alignment(alignment)
+                    .with_backend(backend)?;
+                check(&layer.plan(shape)?)?;
+            }
         }
     }
     Ok(())
