@@ -106,13 +106,6 @@ pub(crate) struct Cell {
 }
 
 impl Locator {
-    /// That of a map with a place for a block at each unit, for the positions of some segments.
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-    pub(crate) const POSITIONS: Self = {
-        let one = Divisor::new(1, LANES as u64 * SEGMENT as u64);
-        Self { grid: [one; 3], lacking: [0; 3] }
-    };
-
     /// A locator for the positions of so many planes.
     pub(crate) const fn new(blocks: &Blocks, planes: usize) -> Self {
         let [depth, height, width] = blocks.map;

@@ -95,8 +95,8 @@ impl<'a, V: Ints> Lanes<'a, V> {
         }
     }
 
-    /// Draws until the list is nearly full or all segments have ended. Returns how many units of
-    /// centres the list then holds, in no order; none when all had ended.
+    /// Draws until the list is nearly full or all segments have ended. Returns how many centres are then
+    /// listed, in no order; none when all had ended.
     ///
     /// # Safety
     ///
@@ -104,11 +104,11 @@ impl<'a, V: Ints> Lanes<'a, V> {
     #[inline(always)]
     pub(super) unsafe fn draw<const N: usize>(
         &mut self,
-        units: &Units<V>,
+        places: &impl Places<V>,
         list: &mut [u32; N],
     ) -> usize {
         // SAFETY: the instructions are there.
-        let (longest, end) = unsafe { (V::splat(LONG), V::splat(SEGMENT)) };
+        let (longest, end) = unsafe { (V::splat(LONG), places.ends()) };
         // Locals, so that they stay in registers.
         let Self { table, mut generators, mut position, mut running } = *self;
         let mut len = 0;
@@ -133,7 +133,7 @@ impl<'a, V: Ints> Lanes<'a, V> {
                 running = at.less(end, running);
                 let found = gap.differ(longest, running);
                 position = at.increment(found);
-                len += units.of(at).store_some(found, room.as_mut_ptr());
+                len += places.list(at, found, room.as_mut_ptr());
             }
         }
         *self = Self { table, generators, position, running };
@@ -174,6 +174,94 @@ impl Locator {
             let (_, d) = divide(self.grid[0], slices);
             [d, h, w]
         }
+    }
+}
+
+/// What is listed of centres. Positions are counted from the start of each lane's segment.
+pub(crate) trait Places<V: Ints> {
+    /// Where segments end.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    unsafe fn ends(&self) -> V;
+
+    /// Lists centres of the mask's lanes one behind the other, and writes anything to the rest of a
+    /// vector. Returns how many they are.
+    ///
+    /// # Safety
+    ///
+    /// `list` is valid for a write of `LANES` integers; the level's instructions are there.
+    unsafe fn list(&self, positions: V, found: V::Mask, list: *mut u32) -> usize;
+}
+
+/// The centres of segments in a band, which is a part of each of some planes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InBand<V> {
+    units: Units<V>,
+    ends: V,
+    before: V,
+    firsts: V,
+}
+
+impl<V: Ints> InBand<V> {
+    /// * `starts`: the position in the plane at which each lane's segment starts; it may lie before the
+    ///   plane and wrap.
+    /// * `ends`: where the band ends, counted from there.
+    /// * `start`: the position in the plane at which the band starts.
+    /// * `firsts`: what is added to the unit in the plane.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    #[inline(always)]
+    pub(crate) unsafe fn new(
+        locator: Locator,
+        starts: &[u32; LANES],
+        ends: &[u32; LANES],
+        start: u32,
+        firsts: &[u32; LANES],
+    ) -> Self {
+        const { assert!(V::LANES <= LANES) };
+        // SAFETY: the arrays have as many integers; the instructions are there.
+        unsafe {
+            Self {
+                units: Units { locator, starts: V::load(starts.as_ptr()) },
+                ends: V::load(ends.as_ptr()),
+                before: V::splat(start.wrapping_sub(1)),
+                firsts: V::load(firsts.as_ptr()),
+            }
+        }
+    }
+}
+
+impl<V: Ints> Places<V> for InBand<V> {
+    #[inline(always)]
+    unsafe fn ends(&self) -> V {
+        self.ends
+    }
+
+    #[inline(always)]
+    unsafe fn list(&self, positions: V, found: V::Mask, list: *mut u32) -> usize {
+        // SAFETY: the caller's.
+        unsafe {
+            let inside = self.before.less(positions.add(self.units.starts), found);
+            self.units.of(positions).add(self.firsts).store_some(inside, list)
+        }
+    }
+}
+
+impl<V: Ints> Places<V> for Units<V> {
+    #[inline(always)]
+    unsafe fn ends(&self) -> V {
+        // SAFETY: the caller's.
+        unsafe { V::splat(SEGMENT) }
+    }
+
+    #[inline(always)]
+    unsafe fn list(&self, positions: V, found: V::Mask, list: *mut u32) -> usize {
+        // SAFETY: the caller's.
+        unsafe { self.of(positions).store_some(found, list) }
     }
 }
 

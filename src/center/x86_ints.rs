@@ -5,7 +5,7 @@
 
 use core::arch::x86_64::*;
 
-use super::x86::{Lanes, Units};
+use super::x86::{Lanes, Places};
 
 /// A vector of 32-bit integers at one level, whose instructions all functions need.
 pub(crate) trait Ints: Copy {
@@ -124,6 +124,13 @@ pub(crate) trait Ints: Copy {
     /// The level's instructions are there.
     unsafe fn select(self, mask: Self::Mask, others: Self) -> Self;
 
+    /// The integer of another lane for each, by its lowest bits.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    unsafe fn of_lanes(self, lanes: Self) -> Self;
+
     /// # Safety
     ///
     /// The level's instructions are there.
@@ -144,7 +151,7 @@ pub(crate) trait Ints: Copy {
     /// The level's instructions are there.
     unsafe fn draw<const N: usize>(
         lanes: &mut Lanes<'_, Self>,
-        units: &Units<Self>,
+        places: &impl Places<Self>,
         list: &mut [u32; N],
     ) -> usize;
 
@@ -225,21 +232,21 @@ macro_rules! shared {
 
         unsafe fn draw<const N: usize>(
             lanes: &mut Lanes<'_, Self>,
-            units: &Units<Self>,
+            places: &impl Places<Self>,
             list: &mut [u32; N],
         ) -> usize {
             #[target_feature(enable = $features)]
             #[inline(never)]
             fn draw<const N: usize>(
                 lanes: &mut Lanes<'_, $vector>,
-                units: &Units<$vector>,
+                places: &impl Places<$vector>,
                 list: &mut [u32; N],
             ) -> usize {
                 // SAFETY: this function has the instructions.
-                unsafe { lanes.draw(units, list) }
+                unsafe { lanes.draw(places, list) }
             }
             // SAFETY: the caller's.
-            unsafe { draw(lanes, units, list) }
+            unsafe { draw(lanes, places, list) }
         }
     };
 }
@@ -330,6 +337,12 @@ impl Ints for __m256i {
     unsafe fn select(self, mask: Self, others: Self) -> Self {
         // SAFETY: the caller's.
         unsafe { _mm256_blendv_epi8(others, self, mask) }
+    }
+
+    #[inline(always)]
+    unsafe fn of_lanes(self, lanes: Self) -> Self {
+        // SAFETY: the caller's.
+        unsafe { _mm256_permutevar8x32_epi32(self, lanes) }
     }
 
     #[inline(always)]
@@ -459,6 +472,12 @@ impl Ints for __m512i {
     unsafe fn select(self, mask: __mmask16, others: Self) -> Self {
         // SAFETY: the caller's.
         unsafe { _mm512_mask_blend_epi32(mask, others, self) }
+    }
+
+    #[inline(always)]
+    unsafe fn of_lanes(self, lanes: Self) -> Self {
+        // SAFETY: the caller's.
+        unsafe { _mm512_permutexvar_epi32(lanes, self) }
     }
 
     #[inline(always)]

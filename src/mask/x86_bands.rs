@@ -9,13 +9,13 @@ use core::ops::Range;
 
 use super::x86::{LIST, by_runs};
 use super::x86_blocks::set_blocks;
-use super::x86_clipped::Shifts;
+use super::x86_clipped::{LANE, Shifts};
 use super::{Sampler, Source};
 use crate::bits::WORD_BITS;
 use crate::block::Region;
-use crate::center::x86::{Lanes, Units};
+use crate::center::LANES;
+use crate::center::x86::{InBand, Lanes};
 use crate::center::x86_ints::Ints;
-use crate::center::{LANES, Locator};
 use crate::cpu::X86;
 use crate::key::SEGMENT;
 
@@ -24,7 +24,7 @@ use crate::key::SEGMENT;
 /// would be margin.
 pub(super) fn margin(_: X86, sampler: &Sampler, stride: usize) -> usize {
     let blocks = &sampler.blocks;
-    if !sampler.recipe.lanes {
+    if !sampler.recipe.lanes || blocks.units() >> LANE != 0 {
         return 0;
     }
     let [before, after] = extents(sampler);
@@ -110,14 +110,14 @@ struct Band {
 #[inline(always)]
 unsafe fn fill_band<V: Ints>(x86: X86, source: &Source<'_>, band: Band, words: &mut [u64]) {
     let segment = u64::from(SEGMENT);
-    let mut batch = Batch { segments: [0; LANES], parts: [Part::default(); LANES], len: 0 };
+    let mut batch = Batch::EMPTY;
     for (i, plane) in band.planes.clone().enumerate() {
         let origin = source.position(plane);
         let (mut at, end) = (origin + band.start as u64, origin + band.end as u64);
         let first = (i * band.stride).wrapping_add(band.first) as u32;
         while at < end {
             let number = at / segment;
-            batch.add(number, (number * segment).wrapping_sub(origin) as u32, first);
+            batch.add(number, (number * segment).wrapping_sub(origin) as u32, &band, first);
             at = (number + 1) * segment;
             if batch.len == V::LANES {
                 // SAFETY: the instructions are there.
@@ -129,29 +129,35 @@ unsafe fn fill_band<V: Ints>(x86: X86, source: &Source<'_>, band: Band, words: &
     unsafe { batch.set::<V>(x86, source, &band, words) };
 }
 
-/// A segment as a part of a plane.
-#[derive(Clone, Copy, Default)]
-struct Part {
-    /// Its first position in the plane; it may lie before the plane and wrap.
-    start: u32,
-    /// The bit of the plane's first unit.
-    first: u32,
-}
-
-/// Segments that are drawn side by side.
+/// Segments that are drawn side by side, each as a part of a plane.
 struct Batch {
     segments: [u64; LANES],
-    parts: [Part; LANES],
+    /// The first position in the plane; it may lie before the plane and wrap.
+    starts: [u32; LANES],
+    /// Where the band ends, counted from there.
+    ends: [u32; LANES],
+    /// The bit of the plane's first unit.
+    firsts: [u32; LANES],
     len: usize,
 }
 
 impl Batch {
+    const EMPTY: Self = Self {
+        segments: [0; LANES],
+        starts: [0; LANES],
+        ends: [0; LANES],
+        firsts: [0; LANES],
+        len: 0,
+    };
+
     #[inline(always)]
-    fn add(&mut self, number: u64, start: u32, first: u32) {
-        if let Some(segment) = self.segments.get_mut(self.len)
-            && let Some(part) = self.parts.get_mut(self.len)
-        {
-            (*segment, *part) = (number, Part { start, first });
+    fn add(&mut self, number: u64, start: u32, band: &Band, first: u32) {
+        // The segment starts before the band's end, and hence at most so far.
+        let end = (band.end as u32).wrapping_sub(start).min(SEGMENT);
+        let i = self.len;
+        if i < LANES {
+            (self.segments[i], self.starts[i], self.ends[i], self.firsts[i]) =
+                (number, start, end, first);
             self.len += 1;
         }
     }
@@ -169,42 +175,27 @@ impl Batch {
         band: &Band,
         words: &mut [u64],
     ) {
+        let Self { segments, starts, ends, firsts, len } = self;
         let locator = source.sampler.recipe.locator;
-        let (start, len) = (band.start as u32, (band.end - band.start) as u32);
-        // Positions as they are, as a segment may have some of another plane.
+        // Clipped blocks need the units in their planes.
+        let (shifts, added) = match source.sampler.blocks.region {
+            Region::Valid => (Shifts::One(0), *firsts),
+            Region::Full => {
+                (Shifts::ByLane(firsts), core::array::from_fn(|lane| (lane as u32) << LANE))
+            }
+        };
         // SAFETY: the instructions are there.
-        let (positions, mut lanes) = unsafe {
+        let (places, mut lanes) = unsafe {
             (
-                Units::<V>::new(Locator::POSITIONS, 0),
-                Lanes::new(&source.sampler.table, source.streams, self.segments, self.len),
+                InBand::<V>::new(locator, starts, ends, band.start as u32, &added),
+                Lanes::new(&source.sampler.table, source.streams, *segments, *len),
             )
         };
-        let (mut list, mut shifts) = ([0; LIST], [0; LIST]);
-        let is_full = source.sampler.blocks.region == Region::Full;
+        let mut list = [0; LIST];
         loop {
             // SAFETY: the instructions are there.
-            let found = unsafe { V::draw(&mut lanes, &positions, &mut list) };
-            if found == 0 {
-                break;
-            }
-            let mut kept = 0;
-            for i in 0..found {
-                let Some(&drawn) = list.get(i) else { break };
-                let lane = (drawn / SEGMENT) as usize;
-                let Some(&part) = self.parts.get(lane) else { break };
-                let position = part.start.wrapping_add(drawn % SEGMENT);
-                let unit = locator.unit(u64::from(position)) as u32;
-                if let Some(place) = list.get_mut(kept)
-                    && let Some(shift) = shifts.get_mut(kept)
-                {
-                    // Clipped blocks need the units.
-                    *place = if is_full { unit } else { part.first.wrapping_add(unit) };
-                    *shift = part.first;
-                }
-                kept += usize::from(position.wrapping_sub(start) < len);
-            }
-            let list = list.get(..kept).unwrap_or_default();
-            let shifts = if is_full { Shifts::Each(&shifts) } else { Shifts::One(0) };
+            let found = unsafe { V::draw(&mut lanes, &places, &mut list) };
+            let Some(list @ [_, ..]) = list.get(..found) else { break };
             set_blocks(x86, source, words, shifts, list);
         }
         self.len = 0;

@@ -12,8 +12,8 @@ use super::method::Method;
 use super::x86_blocks::{FEW, few, set_few};
 use crate::bits::{self, Pattern, WORD_BITS, low};
 use crate::block::Blocks;
-use crate::center::Locator;
 use crate::center::x86_ints::Ints;
+use crate::center::{LANES, Locator};
 
 /// Sets what the method sets for blocks whose centres are these units, or whole blocks if they are a long
 /// pattern.
@@ -66,9 +66,9 @@ unsafe fn set_runs<V: Ints>(
     units: &[u32],
 ) {
     let mut boxes = Boxes::EMPTY;
-    for (i, units) in units.chunks(SOME).enumerate() {
+    for units in units.chunks(SOME) {
         // SAFETY: the instructions are there.
-        unsafe { boxes.fill::<V>(blocks, locator, units, shifts.skip(i * SOME)) };
+        unsafe { boxes.fill::<V>(blocks, locator, units, shifts) };
         for i in 0..units.len() {
             let Clipped { row, len, .. } = boxes.get(i);
             if blocks.block[2] <= FEW {
@@ -84,20 +84,12 @@ unsafe fn set_runs<V: Ints>(
 #[derive(Clone, Copy)]
 pub(super) enum Shifts<'s> {
     One(u32),
-    /// Of each centre.
-    Each(&'s [u32]),
+    /// Of each lane, whose number is in the highest bits of the unit: from bit [`LANE`] on.
+    ByLane(&'s [u32; LANES]),
 }
 
-impl Shifts<'_> {
-    /// Those of the centres from one on.
-    #[inline(always)]
-    fn skip(self, centers: usize) -> Self {
-        match self {
-            Self::One(_) => self,
-            Self::Each(shifts) => Self::Each(shifts.get(centers..).unwrap_or_default()),
-        }
-    }
-}
+/// The bits of a unit below the number of its lane.
+pub(super) const LANE: u32 = u32::BITS - LANES.trailing_zeros();
 
 /// What lies in the map of a block.
 #[derive(Clone, Copy)]
@@ -147,22 +139,27 @@ impl Boxes {
         const { assert!(SOME.is_multiple_of(V::LANES)) };
         let Blocks { before, after, map, .. } = *blocks;
         let [_, height, width] = map;
-        let (mut padded_units, mut padded_shifts) = ([0; SOME], [0; SOME]);
-        let all = some(units, &mut padded_units);
-        let (shift, shifts) = match shifts {
-            Shifts::One(shift) => (shift, None),
-            Shifts::Each(shifts) => (0, Some(some(shifts, &mut padded_shifts))),
-        };
+        let mut padded = [0; SOME];
+        let all = units.first_chunk::<SOME>().unwrap_or_else(|| {
+            for (padded, &unit) in padded.iter_mut().zip(units) {
+                *padded = unit;
+            }
+            &padded
+        });
         for i in (0..units.len().min(SOME)).step_by(V::LANES) {
             // Maps with lanes have fewer than 2^32 units, and positions are units.
             // SAFETY: arrays have vectors' worths; the instructions are there.
             unsafe {
-                let unit = V::load(all.as_ptr().add(i));
-                let [d, h, w] = locator.cells(unit);
-                let shift = match shifts {
-                    Some(shifts) => V::load(shifts.as_ptr().add(i)),
-                    None => V::splat(shift),
+                let listed = V::load(all.as_ptr().add(i));
+                let (unit, shift) = match shifts {
+                    Shifts::One(shift) => (listed, V::splat(shift)),
+                    Shifts::ByLane(shifts) => {
+                        let unit = listed.and(V::splat((1 << LANE) - 1));
+                        let shifts = V::load(shifts.as_ptr());
+                        (unit, shifts.of_lanes(listed.shr::<LANE>()))
+                    }
                 };
+                let [d, h, w] = locator.cells(unit);
                 let clip = |axis: usize, at: V| {
                     let above = V::splat(map[axis] as u32).sub(at);
                     let above = above.min(V::splat(after[axis] as u32 + 1));
@@ -194,17 +191,6 @@ impl Boxes {
     }
 }
 
-/// The numbers, and any behind them.
-#[inline(always)]
-fn some<'n>(numbers: &'n [u32], padded: &'n mut [u32; SOME]) -> &'n [u32; SOME] {
-    numbers.first_chunk().unwrap_or_else(|| {
-        for (place, &number) in padded.iter_mut().zip(numbers) {
-            *place = number;
-        }
-        padded
-    })
-}
-
 /// A way to set what is left of a slice of a block.
 trait Slice {
     /// Sets a slice that begins at this bit.
@@ -230,9 +216,9 @@ trait Slice {
     ) {
         let [_, height, width] = blocks.map;
         let mut boxes = Boxes::EMPTY;
-        for (i, units) in units.chunks(SOME).enumerate() {
+        for units in units.chunks(SOME) {
             // SAFETY: the instructions are there.
-            unsafe { boxes.fill::<V>(blocks, locator, units, shifts.skip(i * SOME)) };
+            unsafe { boxes.fill::<V>(blocks, locator, units, shifts) };
             for i in 0..units.len() {
                 let clipped = boxes.get(i);
                 for slice in 0..clipped.slices {
