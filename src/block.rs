@@ -238,17 +238,20 @@ impl Blocks {
             Err(error) => return Err(error),
         };
         let (mut before, mut after, mut grid) = ([0; 3], [0; 3], map.size);
-        let mut axis = 0;
+        let (mut axis, mut is_unit) = (0, true);
         while axis < 3 {
             if block[axis] > map.size[axis] {
                 block[axis] = map.size[axis];
             }
+            is_unit &= block[axis] == 1;
             (before[axis], after[axis]) = reach(block[axis], alignment);
             if matches!(region, Region::Valid) && block[axis] > 0 {
                 grid[axis] = map.size[axis] - block[axis] + 1;
             }
             axis += 1;
         }
+        // Single units fit everywhere, and the valid region takes less time.
+        let region = if is_unit { Region::Valid } else { region };
         Ok(Self { map: map.size, block, before, after, grid, region })
     }
 
