@@ -33,7 +33,7 @@ pub(super) unsafe fn all_runs<V: Vector, S: RunScales<V>, const SHORT: bool>(
     scales: S,
 ) {
     let bits = runs.bits;
-    let fetch = V::MASKS_LOADS && tensor.len() * size_of::<V::Element>() > FIRST_CACHE;
+    let is_large = tensor.len() * size_of::<V::Element>() > FIRST_CACHE;
     let (x, y, len, stores) = match tensor {
         Tensor::InPlace(y) => {
             let (x, y, len) = (y.as_ptr(), y.as_mut_ptr(), y.len());
@@ -52,7 +52,7 @@ pub(super) unsafe fn all_runs<V: Vector, S: RunScales<V>, const SHORT: bool>(
         // SAFETY: the last run ends inside the tensor; the rest is the caller's.
         return unsafe { short_runs::<V, S>(x, y, runs, scales) };
     }
-    let fetch = [fetch, fetch && !core::ptr::eq(x, y)];
+    let is_copy = !core::ptr::eq(x, y);
     for i in 0..runs.count {
         let (len, bit) = (runs.len, runs.bit + i * runs.bit_step);
         // From here on `x` and `y` are valid for `len` elements, and equal or apart.
@@ -60,6 +60,7 @@ pub(super) unsafe fn all_runs<V: Vector, S: RunScales<V>, const SHORT: bool>(
         let (x, y) = unsafe { (x.add(i * runs.step), y.add(i * runs.step)) };
         // SAFETY: the caller's.
         let scales = unsafe { scales.of_run(i) };
+        let fetch = is_large && scales.pays_to_fetch(len);
         let mut start = 0;
         let mut streams = false;
         // A first vector, made before the others are written, so that those cross no cache line.
@@ -96,7 +97,14 @@ pub(super) unsafe fn all_runs<V: Vector, S: RunScales<V>, const SHORT: bool>(
                 whole_blocks::<V, _, true>(x, y, whole, &mut words, scales, [true, false]);
                 _mm_sfence();
             } else {
-                whole_blocks::<V, _, false>(x, y, whole, &mut words, scales, fetch);
+                whole_blocks::<V, _, false>(
+                    x,
+                    y,
+                    whole,
+                    &mut words,
+                    scales,
+                    [fetch, fetch && is_copy],
+                );
             }
         }
         start = len - rest;
