@@ -175,6 +175,34 @@ impl Locator {
             [d, h, w]
         }
     }
+
+    /// [`unit`](Self::unit) in each lane, where nothing takes a division.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    #[inline(always)]
+    unsafe fn units<V: Ints>(&self, positions: V) -> V {
+        let Self { grid, lacking } = *self;
+        // No more is divided than axes lack units.
+        if lacking == [0; 3] {
+            return positions;
+        }
+        // SAFETY: the instructions are there.
+        unsafe {
+            let rows = quotient(grid[2], positions);
+            let units = positions.add(rows.mul(lacking[2] as u32));
+            if lacking[..2] == [0; 2] {
+                return units;
+            }
+            let slices = quotient(grid[1], rows);
+            let units = units.add(slices.mul(lacking[1] as u32));
+            if lacking[0] == 0 {
+                return units;
+            }
+            units.add(quotient(grid[0], slices).mul(lacking[0] as u32))
+        }
+    }
 }
 
 /// What is listed of centres. Positions are counted from the start of each lane's segment.
@@ -195,21 +223,22 @@ pub(crate) trait Places<V: Ints> {
     unsafe fn list(&self, positions: V, found: V::Mask, list: *mut u32) -> usize;
 }
 
-/// The centres of segments in a band, which is a part of each of some planes.
+/// The centres in a part of each segment, as units and a number more.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct InBand<V> {
-    units: Units<V>,
+pub(crate) struct InPart<V> {
+    locator: Locator,
+    starts: V,
     ends: V,
     before: V,
     firsts: V,
 }
 
-impl<V: Ints> InBand<V> {
-    /// * `starts`: the position in the plane at which each lane's segment starts; it may lie before the
-    ///   plane and wrap.
-    /// * `ends`: where the band ends, counted from there.
-    /// * `start`: the position in the plane at which the band starts.
-    /// * `firsts`: what is added to the unit in the plane.
+impl<V: Ints> InPart<V> {
+    /// * `starts`: the position at which each lane's segment starts, counted as the locator does; it may lie
+    ///   before that and wrap.
+    /// * `ends`: where the part ends, counted from there.
+    /// * `start`: the position at which the part starts.
+    /// * `firsts`: what is added to units.
     ///
     /// # Safety
     ///
@@ -226,7 +255,8 @@ impl<V: Ints> InBand<V> {
         // SAFETY: the arrays have as many integers; the instructions are there.
         unsafe {
             Self {
-                units: Units { locator, starts: V::load(starts.as_ptr()) },
+                locator,
+                starts: V::load(starts.as_ptr()),
                 ends: V::load(ends.as_ptr()),
                 before: V::splat(start.wrapping_sub(1)),
                 firsts: V::load(firsts.as_ptr()),
@@ -235,7 +265,7 @@ impl<V: Ints> InBand<V> {
     }
 }
 
-impl<V: Ints> Places<V> for InBand<V> {
+impl<V: Ints> Places<V> for InPart<V> {
     #[inline(always)]
     unsafe fn ends(&self) -> V {
         self.ends
@@ -245,8 +275,11 @@ impl<V: Ints> Places<V> for InBand<V> {
     unsafe fn list(&self, positions: V, found: V::Mask, list: *mut u32) -> usize {
         // SAFETY: the caller's.
         unsafe {
-            let inside = self.before.less(positions.add(self.units.starts), found);
-            self.units.of(positions).add(self.firsts).store_some(inside, list)
+            let positions = positions.add(self.starts);
+            let inside = self.before.less(positions, found);
+            // Those before the first have wrapped, and must not make quotients of more than 32 bits.
+            let units = self.locator.units(positions.min(V::splat(u32::MAX >> 1)));
+            units.add(self.firsts).store_some(inside, list)
         }
     }
 }
@@ -265,7 +298,7 @@ impl<V: Ints> Places<V> for Units<V> {
     }
 }
 
-/// [`Locator::unit`] in each lane.
+/// The centres of segments that follow one another, as units.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Units<V> {
     locator: Locator,
@@ -328,26 +361,8 @@ impl<V: Ints> Units<V> {
     /// The level's instructions are there.
     #[inline(always)]
     unsafe fn of(&self, positions: V) -> V {
-        let Locator { grid, lacking } = self.locator;
-        // SAFETY: the instructions are there.
-        unsafe {
-            // No more is divided than axes lack units.
-            let positions = positions.add(self.starts);
-            if lacking == [0; 3] {
-                return positions;
-            }
-            let rows = quotient(grid[2], positions);
-            let units = positions.add(rows.mul(lacking[2] as u32));
-            if lacking[..2] == [0; 2] {
-                return units;
-            }
-            let slices = quotient(grid[1], rows);
-            let units = units.add(slices.mul(lacking[1] as u32));
-            if lacking[0] == 0 {
-                return units;
-            }
-            units.add(quotient(grid[0], slices).mul(lacking[0] as u32))
-        }
+        // SAFETY: the caller's.
+        unsafe { self.locator.units(positions.add(self.starts)) }
     }
 }
 

@@ -101,7 +101,7 @@ impl Recipe {
         };
         let tile_planes = tile_planes(blocks);
         // The positions of a batch begin and end inside planes.
-        let batch_planes = batch_planes(blocks).saturating_add(2);
+        let batch_planes = whole_planes(blocks, LANES as u64).saturating_add(2);
         let planes = tile_planes.saturating_add(batch_planes);
         let locator = Locator::new(blocks, planes);
         Self {
@@ -141,10 +141,15 @@ const fn tile_planes(blocks: &Blocks) -> usize {
     if steps > 0 { steps * step } else { step }
 }
 
-/// The whole planes in the positions of a batch: of the segments that are drawn side by side.
+/// The planes whose positions are in a batch of segments that are drawn side by side, wherever the first
+/// begins.
 pub(super) const fn batch_planes(blocks: &Blocks) -> usize {
-    const BATCH: u64 = LANES as u64 * SEGMENT as u64;
-    match BATCH.checked_div(blocks.positions()) {
+    whole_planes(blocks, LANES as u64 - 1)
+}
+
+/// The whole planes in the positions of so many segments.
+const fn whole_planes(blocks: &Blocks, segments: u64) -> usize {
+    match (segments * SEGMENT as u64).checked_div(blocks.positions()) {
         Some(planes) => planes as usize,
         None => 0,
     }

@@ -14,9 +14,9 @@ use super::tile::Visitor;
 use super::x86_blocks::set_blocks;
 use super::x86_clipped::Shifts;
 use crate::bits::{self, WORD_BITS};
-use crate::center::Walker;
-use crate::center::x86::{Lanes, Units};
+use crate::center::x86::{InPart, Lanes, Units};
 use crate::center::x86_ints::Ints;
+use crate::center::{LANES, Walker};
 use crate::count::count;
 use crate::cpu::X86;
 use crate::key::SEGMENT;
@@ -146,8 +146,8 @@ pub(super) fn fill_in_lanes(
     })
 }
 
-/// A batch is the positions up to the first whole segment, those of as many of them as there are
-/// lanes or fewer, and those after the last.
+/// A batch is the positions of as many segments as there are lanes, or fewer. The first segment and the
+/// last may have others before and behind them.
 ///
 /// # Safety
 ///
@@ -163,14 +163,12 @@ unsafe fn fill_batches<V: Ints>(
     let Some(positions) = NonZeroU64::new(source.sampler.blocks.positions()) else { return 0 };
     let (first, last) = (source.position(0), source.position(planes));
     let (plane_bits, segment) = (source.plane_bits(), u64::from(SEGMENT));
-    let last_segment = last / segment;
     let by_runs = by_runs(source);
     let (mut at, mut cleared, mut complete) = (first, 0, 0);
     let (mut counted, mut dropped) = (0, 0);
     while at < last {
-        let (number, start) = (at / segment, at % segment);
-        let lanes = if start == 0 { (last_segment - number).min(V::LANES as u64) } else { 0 };
-        let end = last.min((number + lanes.max(1)) * segment);
+        let number = at / segment;
+        let end = last.min((number + V::LANES as u64) * segment);
         // Blocks lie in the planes of their positions.
         let plane = ((at - first) / positions) as usize;
         let reached = planes.min(((end - first) / positions) as usize + 1);
@@ -182,27 +180,38 @@ unsafe fn fill_batches<V: Ints>(
         let words = mask.get_mut(plane * plane_bits / WORD_BITS..).unwrap_or_default();
         let shift = plane * plane_bits % WORD_BITS;
         let mut visitor = visitor.at(plane * plane_bits);
-        if lanes > 0 {
-            // SAFETY: the instructions are there.
-            let (units, mut lanes) = unsafe {
-                let segments = core::array::from_fn(|lane| number.wrapping_add(lane as u64));
-                (
-                    Units::<V>::new(source.sampler.recipe.locator, (at - origin) as u32),
-                    Lanes::new(&source.sampler.table, source.streams, segments, lanes as usize),
-                )
+        // SAFETY: the instructions are there.
+        let mut lanes = unsafe {
+            let segments = core::array::from_fn(|lane| number.wrapping_add(lane as u64));
+            let count = (end - number * segment).div_ceil(segment) as usize;
+            Lanes::new(&source.sampler.table, source.streams, segments, count)
+        };
+        let start = (at - origin) as u32;
+        let locator = source.sampler.recipe.locator;
+        let mut list = [0; LIST];
+        macro_rules! draw {
+            ($places:expr) => {
+                let places = $places;
+                loop {
+                    // SAFETY: the instructions are there.
+                    let found = unsafe { V::draw(&mut lanes, &places, &mut list) };
+                    let Some(list @ [_, ..]) = list.get(..found) else { break };
+                    set_blocks(x86, source, words, Shifts::One(shift as u32), list);
+                    visitor.visit(0, list);
+                }
             };
-            let mut list = [0; LIST];
-            loop {
-                // SAFETY: the instructions are there.
-                let found = unsafe { V::draw(&mut lanes, &units, &mut list) };
-                let Some(list @ [_, ..]) = list.get(..found) else { break };
-                set_blocks(x86, source, words, Shifts::One(shift as u32), list);
-                visitor.visit(0, list);
-            }
-        } else {
-            let walker = &mut source.walker(at);
+        }
+        if at.is_multiple_of(segment) && end.is_multiple_of(segment) {
             // SAFETY: the instructions are there.
-            unsafe { fill_walked::<V>(x86, source, walker, origin..end, words, shift, visitor) };
+            draw!(unsafe { Units::<V>::new(locator, start) });
+        } else {
+            // The segment may start before the plane.
+            let starts = core::array::from_fn(|lane| {
+                ((number + lane as u64) * segment).wrapping_sub(origin) as u32
+            });
+            let ends = starts.map(|start| ((end - origin) as u32).wrapping_sub(start).min(SEGMENT));
+            // SAFETY: the instructions are there.
+            draw!(unsafe { InPart::<V>::new(locator, &starts, &ends, start, &[0; LANES]) });
         }
         at = end;
         // The planes that no further block reaches.

@@ -14,7 +14,7 @@ use super::{Sampler, Source};
 use crate::bits::WORD_BITS;
 use crate::block::Region;
 use crate::center::LANES;
-use crate::center::x86::{InBand, Lanes};
+use crate::center::x86::{InPart, Lanes};
 use crate::center::x86_ints::Ints;
 use crate::cpu::X86;
 use crate::key::SEGMENT;
@@ -187,7 +187,7 @@ impl Batch {
         // SAFETY: the instructions are there.
         let (places, mut lanes) = unsafe {
             (
-                InBand::<V>::new(locator, starts, ends, band.start as u32, &added),
+                InPart::<V>::new(locator, starts, ends, band.start as u32, &added),
                 Lanes::new(&source.sampler.table, source.streams, *segments, *len),
             )
         };
