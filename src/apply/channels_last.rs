@@ -6,7 +6,7 @@
 
 use super::action::Action;
 use super::repeated::maps;
-use super::{BLOCK, Runs, Scales, Tensor, turn as turn_for};
+use super::{BLOCK, Runs, Scales, Tensor, interleave as interleave_for, turn as turn_for};
 use crate::bits;
 use crate::cpu::Level;
 
@@ -62,7 +62,7 @@ pub(super) fn apply_channels_last<T: Copy, A: Action<T>>(
         if packed && channels <= FEW {
             for (i, start) in (0..len).step_by(BLOCK).enumerate() {
                 let words = turned.get_mut(i * channels..).unwrap_or_default();
-                interleave(bits, (bit + start, stride), channels, words);
+                interleave_for(level, bits, (bit + start, stride), channels, words);
             }
         } else {
             turn_for(level, bits, (bit, stride), (channels, len), &mut turned);
@@ -94,7 +94,13 @@ const FEW: usize = 8;
 /// The bits of 64 positions in the order of the elements: bit `i` of channel `c` becomes bit
 /// `i * channels + c`. Eight positions are turned at a time, a byte for each channel and then one for each
 /// position, whose bits are then moved together.
-fn interleave(bits: &[u64], (bit, stride): (usize, usize), channels: usize, words: &mut [u64]) {
+#[inline(always)]
+pub(super) fn interleave(
+    bits: &[u64],
+    (bit, stride): (usize, usize),
+    channels: usize,
+    words: &mut [u64],
+) {
     let channels = channels.clamp(1, FEW);
     let mut eights = [0; BLOCK / 8];
     for channel in 0..channels {
@@ -213,7 +219,9 @@ fn swap_blocks<const HALF: usize>(words: &mut [u64; BLOCK], low: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK, BLOCKS, FEW, bits, interleave, pack, turn};
+    use super::{BLOCK, BLOCKS, FEW, bits, interleave_for, pack, turn};
+    use crate::Backend;
+    use crate::cpu::Level;
 
     #[test]
     fn packs_the_bits_of_few_channels_in_order() {
@@ -232,10 +240,13 @@ mod tests {
                     let expected = bits::load(&words, bit + channel * stride + position) & 1;
                     assert_eq!(packed[i / 64] >> (i % 64) & 1, expected, "{channels} {i}");
                 }
-                if channels <= FEW {
+                if channels > FEW {
+                    continue;
+                }
+                for level in Backend::available().map(|backend| Level::of(Some(backend))) {
                     let mut interleaved = [0; BLOCKS * BLOCK];
-                    interleave(&words, (bit, stride), channels, &mut interleaved);
-                    assert_eq!(interleaved[..channels], packed[..channels], "{channels}");
+                    interleave_for(level, &words, (bit, stride), channels, &mut interleaved);
+                    assert_eq!(interleaved[..channels], packed[..channels], "{level:?} {channels}");
                 }
             }
         }

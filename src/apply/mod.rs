@@ -188,6 +188,21 @@ fn turn(
     }
 }
 
+/// Bits of 64 positions of a few channels in the order of elements, see `channels_last.rs`.
+#[inline]
+fn interleave(
+    level: Level,
+    bits: &[u64],
+    first: (usize, usize),
+    channels: usize,
+    words: &mut [u64],
+) {
+    match level {
+        Level::Scalar | Level::Simd(_) => channels_last::interleave(bits, first, channels, words),
+        Level::X86(x86) => on_x86!(x86, x86::interleave(x86, bits, first, channels, words)),
+    }
+}
+
 /// The tensor of one pass: changed in place, or read and written.
 #[derive(Debug)]
 pub(crate) enum Tensor<'a, T> {

@@ -19,6 +19,9 @@ use crate::{DropCount, Element, gamma};
 /// for the second cache.
 const PART: usize = 1 << 16;
 
+/// The most units of a group of which the scales of all counts are formed first.
+const FEW: usize = 8;
+
 /// The least planes at a time, as the scales of positions are formed once for all of them.
 const PLANES: usize = 8;
 
@@ -170,6 +173,14 @@ impl Walk<'_> {
         let (planes, len) = (self.geometry.group_planes.max(1), self.geometry.group_units());
         let skipped = (plane - self.tile.planes().start) / planes;
         let mut counts = [0; BLOCK];
+        // Small groups have few counts, which take a division each.
+        let scale_of = |dropped: u64| A::scale_of(DropCount { dropped, total: len as u64 });
+        let is_few = len <= FEW && scales.len() > FEW;
+        let of_few: [A::Scale; FEW + 1] = if is_few {
+            core::array::from_fn(|dropped| scale_of(dropped.min(len) as u64))
+        } else {
+            [A::ONE; FEW + 1]
+        };
         for (i, scales) in scales.chunks_mut(BLOCK).enumerate() {
             let first = i * BLOCK;
             let counts = match self.counts.get(skipped + first..) {
@@ -182,7 +193,10 @@ impl Walk<'_> {
                 }
             };
             for (scale, &dropped) in scales.iter_mut().zip(counts) {
-                *scale = A::scale_of(DropCount { dropped, total: len as u64 });
+                *scale = match of_few.get(dropped as usize) {
+                    Some(&scale) if is_few => scale,
+                    _ => scale_of(dropped),
+                };
             }
         }
     }

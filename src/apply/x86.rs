@@ -5,7 +5,7 @@
 #![allow(unsafe_code, reason = "vector instructions, loads and stores through pointers")]
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "one proof for one expression")]
 
-use super::channels_last::Turned;
+use super::channels_last::{self, Turned};
 use super::select::all_blocks;
 use super::x86_drop::Kept;
 use super::x86_runs::{FIRST_CACHE, all_runs};
@@ -122,6 +122,23 @@ pub(super) fn turn(
         X86::Avx2(_) => unsafe { x86_turn::turn_256(bits, first, len, turned) },
         // SAFETY: the token proves the instructions.
         X86::Avx512(_) => unsafe { x86_turn::turn_512(bits, first, len, turned) },
+    }
+}
+
+/// See [`interleave`](super::interleave).
+pub(super) fn interleave(
+    x86: X86,
+    bits: &[u64],
+    first: (usize, usize),
+    channels: usize,
+    words: &mut [u64],
+) {
+    match x86 {
+        // SAFETY: the token proves the instructions.
+        X86::Avx512(_) if channels <= x86_turn::FEW => unsafe {
+            x86_turn::interleave(bits, first, channels, words);
+        },
+        _ => channels_last::interleave(bits, first, channels, words),
     }
 }
 

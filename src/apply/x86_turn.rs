@@ -8,7 +8,7 @@ use core::arch::x86_64::*;
 
 use super::BLOCK;
 use super::channels_last::{BLOCKS, Turned, row_words};
-use crate::bits;
+use crate::bits::{self, WORD_BITS};
 
 /// The channels of a vector of bytes under AVX2.
 const CHANNELS: usize = 32;
@@ -180,6 +180,51 @@ const fn byte_by_byte(last_first: bool) -> [u8; 64] {
         i += 1;
     }
     order
+}
+
+/// The most channels whose bits are deposited one channel after the other: the time goes with their square.
+pub(super) const FEW: usize = 5;
+
+/// See [`channels_last::interleave`](super::channels_last::interleave). AVX-512 is asked for as processors
+/// without it may take hundreds of cycles for each deposit (Zen 2).
+#[target_feature(enable = "bmi1,bmi2,popcnt,avx512f")]
+pub(super) fn interleave(
+    bits: &[u64],
+    (bit, stride): (usize, usize),
+    channels: usize,
+    words: &mut [u64],
+) {
+    /// Every so many bits of a word, from the first on.
+    const EVERY: [u64; FEW + 1] = {
+        let mut every = [0; FEW + 1];
+        let mut channels = 1;
+        while channels <= FEW {
+            let mut bit = 0;
+            while bit < WORD_BITS {
+                every[channels] |= 1 << bit;
+                bit += channels;
+            }
+            channels += 1;
+        }
+        every
+    };
+    let channels = channels.clamp(1, FEW);
+    let mut of_channels = [(0, 0); FEW];
+    for (channel, place) in of_channels.iter_mut().enumerate().take(channels) {
+        *place = (bits::load(bits, bit + channel * stride), channel);
+    }
+    for word in words.iter_mut().take(channels) {
+        let mut all = 0;
+        // What is left of each channel, and where in the word its next bit goes.
+        for (left, first) in of_channels.iter_mut().take(channels) {
+            let places = EVERY[channels] << *first;
+            all |= _pdep_u64(*left, places);
+            let count = places.count_ones();
+            *left = left.wrapping_shr(count);
+            *first += count as usize * channels - WORD_BITS;
+        }
+        *word = all;
+    }
 }
 
 /// See [`channels_last::turn`](super::channels_last::turn).
