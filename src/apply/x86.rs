@@ -272,15 +272,15 @@ pub(super) trait Vector: Copy {
     /// The level's instructions are there.
     unsafe fn word(word: u64) -> Self::Word;
 
-    /// Some scales where the bits of vector `i` of a block are not set, others where they are.
+    /// Scales of vector `i` of a block: these before element `end` of the block, others from there on.
     ///
     /// # Safety
     ///
     /// The level's instructions are there.
-    unsafe fn kept_or(
-        scales: Self::Scales,
-        word: Self::Word,
+    unsafe fn before(
+        end: usize,
         i: usize,
+        scales: Self::Scales,
         others: Self::Scales,
     ) -> Self::Scales;
 

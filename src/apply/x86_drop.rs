@@ -153,7 +153,7 @@ impl<T: Copy, L: Lane<N>, const N: usize> Vector for Kept<T, L, N> {
 
     /// The values are all the same.
     #[inline(always)]
-    unsafe fn kept_or(values: [T; N], _: [__m256i; 2], _: usize, _: [T; N]) -> [T; N] {
+    unsafe fn before(_: usize, _: usize, values: [T; N], _: [T; N]) -> [T; N] {
         values
     }
 

@@ -61,7 +61,7 @@ macro_rules! avx2 {
     (
         $vector:ident, $float:ident, $int:ident, $lanes:literal, $groups:literal,
         $store:ident, $stream:ident, $maskload:ident, $maskstore:ident, $load:ident,
-        $splat:ident, $splat_int:ident, $shl:ident, $mul:ident, $blend:ident, $as_float:ident
+        $splat:ident, $splat_int:ident, $shl:ident, $mul:ident, $greater:ident, $blend:ident, $as_float:ident
     ) => {
         impl Vector for $vector {
             type Element = $float;
@@ -111,11 +111,22 @@ macro_rules! avx2 {
             }
 
             #[inline(always)]
-            unsafe fn kept_or(scales: Self, kept: Self::Word, i: usize, others: Self) -> Self {
-                // SAFETY: the caller's.
+            unsafe fn before(end: usize, i: usize, scales: Self, others: Self) -> Self {
+                const NUMBERS: [$int; 64] = {
+                    let mut numbers = [0; 64];
+                    let mut i = 0;
+                    while i < 64 {
+                        numbers[i] = i as $int;
+                        i += 1;
+                    }
+                    numbers
+                };
+                // SAFETY: the load is of an array, the rest the caller's.
                 unsafe {
-                    let kept = kept_lanes!($int, $lanes, $groups, $shl, kept, i);
-                    $blend(others, scales, $as_float(kept))
+                    let numbers = NUMBERS.as_ptr().add(i * $lanes % 64);
+                    let before =
+                        $greater($splat_int(end as $int), _mm256_loadu_si256(numbers.cast()));
+                    $blend(others, scales, $as_float(before))
                 }
             }
 
@@ -161,6 +172,7 @@ avx2!(
     _mm256_set1_epi32,
     _mm256_sllv_epi32,
     _mm256_mul_ps,
+    _mm256_cmpgt_epi32,
     _mm256_blendv_ps,
     _mm256_castsi256_ps
 );
@@ -179,6 +191,7 @@ avx2!(
     _mm256_set1_epi64x,
     _mm256_sllv_epi64,
     _mm256_mul_pd,
+    _mm256_cmpgt_epi64,
     _mm256_blendv_pd,
     _mm256_castsi256_pd
 );
@@ -233,9 +246,10 @@ macro_rules! avx512 {
             }
 
             #[inline(always)]
-            unsafe fn kept_or(scales: Self, kept: u64, i: usize, others: Self) -> Self {
+            unsafe fn before(end: usize, i: usize, scales: Self, others: Self) -> Self {
+                let before = (bits::low(end) >> (i * $lanes % 64)) as $mask;
                 // SAFETY: the caller's.
-                unsafe { $blend((kept >> (i * $lanes % 64)) as $mask, others, scales) }
+                unsafe { $blend(before, others, scales) }
             }
 
             #[inline(always)]

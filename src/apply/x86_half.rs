@@ -236,24 +236,17 @@ impl<T: Element<Scale = f32> + Scaled> Vector for Halves<T> {
     }
 
     #[inline(always)]
-    unsafe fn kept_or(
-        scales: Self::Scales,
-        word: u64,
+    unsafe fn before(
+        end: usize,
         i: usize,
-        others: Self::Scales,
+        [low, high]: Self::Scales,
+        [other_low, other_high]: Self::Scales,
     ) -> Self::Scales {
-        const LANE: [u32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
-        // SAFETY: the load is of an array, the rest the caller's. Not a closure, which would lose the
-        // instructions.
+        // SAFETY: eight scales are half as many as elements, and one vector of them; the rest is the caller's.
         unsafe {
-            let lane = _mm256_loadu_si256(LANE.as_ptr().cast());
-            let [low, high] = [i * LANES % 64, i * LANES % 64 + 8];
-            let low = _mm256_and_si256(_mm256_set1_epi32((word >> low) as i32), lane);
-            let high = _mm256_and_si256(_mm256_set1_epi32((word >> high) as i32), lane);
-            let [low, high] = [_mm256_cmpeq_epi32(low, lane), _mm256_cmpeq_epi32(high, lane)];
             [
-                _mm256_blendv_ps(scales[0], others[0], _mm256_castsi256_ps(low)),
-                _mm256_blendv_ps(scales[1], others[1], _mm256_castsi256_ps(high)),
+                __m256::before(end, 2 * i, low, other_low),
+                __m256::before(end, 2 * i + 1, high, other_high),
             ]
         }
     }

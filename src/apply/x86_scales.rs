@@ -7,7 +7,6 @@
 use super::BLOCK;
 use super::x86::Vector;
 use super::x86_runs::LONG;
-use crate::bits;
 
 /// The scales of runs.
 pub(super) trait RunScales<V: Vector>: Copy {
@@ -323,7 +322,7 @@ impl<V: Vector> BlockScales<V> for ByPart<V::Scale> {
     #[inline(always)]
     unsafe fn of(Pair { part, next, left }: Pair<V>, i: usize) -> V::Scales {
         // SAFETY: the caller's.
-        unsafe { V::kept_or(part, V::word(!bits::low(left)), i, next) }
+        unsafe { V::before(left, i, part, next) }
     }
 }
 

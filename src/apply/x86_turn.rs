@@ -221,7 +221,7 @@ pub(super) fn interleave(
             all |= _pdep_u64(*left, places);
             let count = places.count_ones();
             *left = left.wrapping_shr(count);
-            *first += count as usize * channels - WORD_BITS;
+            *first = *first + count as usize * channels - WORD_BITS;
         }
         *word = all;
     }
