@@ -168,7 +168,8 @@ unsafe fn fill_batches<V: Ints>(
     let (mut counted, mut dropped) = (0, 0);
     while at < last {
         let number = at / segment;
-        let end = last.min((number + V::LANES as u64) * segment);
+        // Behind the last segment numbers may not fit in 64 bits.
+        let end = last.min((number + V::LANES as u64).saturating_mul(segment));
         // Blocks lie in the planes of their positions.
         let plane = ((at - first) / positions) as usize;
         let reached = planes.min(((end - first) / positions) as usize + 1);
@@ -207,7 +208,7 @@ unsafe fn fill_batches<V: Ints>(
         } else {
             // The segment may start before the plane.
             let starts = core::array::from_fn(|lane| {
-                ((number + lane as u64) * segment).wrapping_sub(origin) as u32
+                (number + lane as u64).wrapping_mul(segment).wrapping_sub(origin) as u32
             });
             let ends = starts.map(|start| ((end - origin) as u32).wrapping_sub(start).min(SEGMENT));
             // SAFETY: the instructions are there.

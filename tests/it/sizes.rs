@@ -130,7 +130,13 @@ fn masks_of_many_segments_are_the_same_on_every_backend() -> Result<(), Error> {
             let layer =
                 DropBlock::new(1, 0.1)?.with_block_size(block)?.with_gamma(Gamma::Raw(gamma))?;
             let shape = Shape::new(planes, 1, map, Layout::ChannelsFirst);
-            for first_sample in [0, 1, 1_000_003] {
+            let far =
+                layer.plan(shape)?.draw_centers(Key::new(9).with_first_sample(u64::MAX), &mut []);
+            let last = match far {
+                Err(Error::FirstSample { limit, .. }) => limit,
+                _ => u64::MAX,
+            };
+            for first_sample in [0, 1, 1_000_003, last] {
                 same_on_every_backend(&layer, shape, Key::new(9).with_first_sample(first_sample))?;
             }
         }
