@@ -29,8 +29,18 @@ pub(crate) fn count_each(level: Level, bits: &[u64], first: usize, len: usize, c
     }
 }
 
+/// The most bits of a range that are counted word by word.
+const MANY: usize = 1024;
+
 #[inline(always)]
 fn sums(bits: &[u64], first: usize, len: usize, counts: &mut [u64]) {
+    if len > MANY {
+        // By vectors.
+        for (i, count) in counts.iter_mut().enumerate() {
+            *count = sum(bits, first + i * len..first + (i + 1) * len);
+        }
+        return;
+    }
     // The set bits of a word below a bit: what one range ends with, the next begins after.
     let below =
         |bit: usize| u64::from((word(bits, bit / WORD_BITS) & low(bit % WORD_BITS)).count_ones());
