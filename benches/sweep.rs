@@ -1,8 +1,8 @@
 //! `cargo bench --bench sweep`: every combination of shape and options, in one to two minutes.
 //!
 //! Finds options that fall off the road. A figure is the fastest of a few runs, as a multiple of the
-//! in-place pass `x *= c` over the same tensor in the same run. Printed are the number of cases above
-//! 6 and 12 passes, the worst twenty, and medians by each option. *Ordinary* cases have a block of more
+//! in-place pass `x *= c` over the same tensor in the same run. Printed are the numbers of cases above
+//! 6 and 12 passes, and above .5 and 1 ns an element, the worst twenty, and medians by each option. *Ordinary* cases have a block of more
 //! than one unit, drop probability .1 and zeros; the others (single units, p .6, noise) stand apart.
 //! `--case TEXT` runs the cases whose name contains all words of the text, and prints each.
 //! `cargo test --bench sweep` runs a few of them once.
@@ -192,25 +192,32 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-fn print(title: &str, results: &[(f64, &Case)]) {
+/// A case's passes, its nanoseconds an element, and the case.
+type Figures<'c> = (f64, f64, &'c Case);
+
+fn print(title: &str, results: &[Figures<'_>]) {
     if results.is_empty() {
         return;
     }
-    let above = |limit: f64| results.iter().filter(|(passes, _)| *passes > limit).count();
-    let all = median(results.iter().map(|&(passes, _)| passes).collect());
-    println!(
-        "{title}: {} cases, median {all:.2} passes, {} above 6, {} above 12",
-        results.len(),
-        above(6.0),
-        above(12.0)
-    );
+    println!("{title}: {} cases", results.len());
+    let print_all = |what: &str, limits: [f64; 2], figures: Vec<f64>| {
+        let [few, many] =
+            limits.map(|limit| figures.iter().filter(|&&figure| figure > limit).count());
+        let [limit, next] = limits;
+        println!(
+            "  median {:.2} {what}, {few} above {limit}, {many} above {next}",
+            median(figures)
+        );
+    };
+    print_all("passes", [6.0, 12.0], results.iter().map(|result| result.0).collect());
+    print_all("ns an element", [0.5, 1.0], results.iter().map(|result| result.1).collect());
     let mut worst: Vec<_> = results.iter().collect();
     worst.sort_by(|a, b| b.0.total_cmp(&a.0));
-    for (passes, case) in worst.iter().take(20) {
-        println!("  {passes:8.1}  {}", case.name());
+    for (passes, ns, case) in worst.iter().take(20) {
+        println!("  {passes:8.1} {ns:8.2} ns  {}", case.name());
     }
     let mut groups: BTreeMap<_, Vec<f64>> = BTreeMap::new();
-    for (passes, case) in results {
+    for (passes, _, case) in results {
         for group in case.groups() {
             groups.entry(group).or_default().push(*passes);
         }
@@ -254,7 +261,8 @@ fn main() {
         let (Some(floor), Ok(seconds)) = (floor, case.measure(&mut x, &mut mask, runs)) else {
             panic!("{}", case.name());
         };
-        results.push((seconds / floor, case));
+        let elements: usize = case.shape.iter().product();
+        results.push((seconds / floor, seconds * 1e9 / elements as f64, case));
         progress.inc(1);
         if words.is_some() {
             progress.suspend(|| println!("{:8.2}  {}", seconds / floor, case.name()));
@@ -262,7 +270,7 @@ fn main() {
     }
     progress.finish_and_clear();
     let group = |wanted: fn(&Case) -> bool| -> Vec<_> {
-        results.iter().copied().filter(|(_, case)| wanted(case)).collect()
+        results.iter().copied().filter(|(.., case)| wanted(case)).collect()
     };
     print("ordinary", &group(Case::is_ordinary));
     print("k 1, p 0.1", &group(|c| c.block == 1 && c.drop_prob < 0.5 && c.fill == Fill::Zero));
