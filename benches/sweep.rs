@@ -2,8 +2,9 @@
 //!
 //! Finds options that fall off the road. A figure is the fastest of a few runs, as a multiple of the
 //! in-place pass `x *= c` over the same tensor in the same run. Printed are the numbers of cases above
-//! 6 and 12 passes, and above .5 and 1 ns an element, the worst twenty, and medians by each option. *Ordinary* cases have a block of more
-//! than one unit, drop probability .1 and zeros; the others (single units, p .6, noise) stand apart.
+//! 6 and 12 passes, and above .5 and 1 ns an element, the worst twenty, and medians by each option.
+//! *Ordinary* cases have a block of more than one unit, drop probability .1 and zeros; the others (single
+//! units, p .6, noise) stand apart.
 //! `--case TEXT` runs the cases whose name contains all words of the text, and prints each.
 //! `cargo test --bench sweep` runs a few of them once.
 
