@@ -253,13 +253,22 @@ fn floor<T: Number>(kind: Floor) -> fn(&mut Buffers<T>) -> f64 {
             // Not known to the compiler, and exact: other factors run into infinity or denormals.
             let factor = black_box(1.0_f32);
             let x = black_box(&mut buffers.x);
-            time(|| x.iter_mut().for_each(|x| *x = x.times(factor)))
+            time(|| scale(x, factor))
         },
         Floor::Copy => |buffers| {
             warm(Floor::Copy, buffers);
             time(|| black_box(&mut buffers.y).copy_from_slice(black_box(&buffers.x)))
         },
     }
+}
+
+/// `x *= c`, many elements at a time: a short loop takes a third longer in some places of the program.
+fn scale<T: Number>(x: &mut [T], factor: f32) {
+    let (blocks, rest) = x.as_chunks_mut::<64>();
+    for block in blocks {
+        block.iter_mut().for_each(|x| *x = x.times(factor));
+    }
+    rest.iter_mut().for_each(|x| *x = x.times(factor));
 }
 
 /// Zeros must not pile up, and what an operation and its floor touch is as warm for the one as for the
