@@ -188,13 +188,13 @@ fn operations_take_the_stack_that_the_guide_says() -> Result<(), Error> {
     let limit = |operation, kind| match (operation, kind) {
         ("making a plan", _) => 11_000,
         ("draw", "portable") => 2_000,
-        ("draw", _) => 13_000,
+        ("draw", _) => 11_000,
         ("with a mask, dense, one scale", _) => 2_200,
-        ("with a mask, other", _) => 13_000,
-        ("without a mask", "portable") => 16_000,
-        ("without a mask", _) => 51_000,
+        ("with a mask, other", _) => 14_000,
+        ("without a mask", "portable") => 16_500,
+        ("without a mask", _) => 49_000,
         ("for_each_map", "portable") => 4_500,
-        ("for_each_map", _) => 47_000,
+        ("for_each_map", _) => 45_000,
         _ => 2_000,
     };
     let mut over = Vec::new();
