@@ -94,7 +94,6 @@ const FEW: usize = 8;
 /// The bits of 64 positions in the order of the elements: bit `i` of channel `c` becomes bit
 /// `i * channels + c`. Eight positions are turned at a time, a byte for each channel and then one for each
 /// position, whose bits are then moved together.
-#[inline(always)]
 pub(super) fn interleave(
     bits: &[u64],
     (bit, stride): (usize, usize),

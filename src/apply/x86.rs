@@ -9,7 +9,7 @@ use super::channels_last::{self, Turned};
 use super::select::all_blocks;
 use super::x86_drop::Kept;
 use super::x86_runs::{FIRST_CACHE, all_runs};
-use super::x86_scales::{ByPart, ByRun, Each, One};
+use super::x86_scales::{ByPart, ByRun, Each, One, Same};
 use super::{BLOCK, Runs, Scales, Tensor, scalar, x86_turn};
 use crate::Element;
 use crate::cpu::X86;
@@ -51,12 +51,12 @@ pub(super) fn apply<T: Element>(
                 match scales {
                     Scales::One(scale) => {
                         // SAFETY: this function has the instructions.
-                        let scales = One::<T::$vector>(unsafe { T::$vector::splat(scale) });
+                        let scales = Same(One::<T::$vector>(unsafe { T::$vector::splat(scale) }));
                         // SAFETY: this function has the instructions.
                         unsafe { all_runs::<_, _, SHORT>(tensor, runs, scales) };
                     }
                     Scales::Each(scales) => {
-                        let scales = Each::new(scales);
+                        let scales = Same(Each::new(scales));
                         // SAFETY: the caller's; this function has the instructions.
                         unsafe { all_runs::<T::$vector, _, SHORT>(tensor, runs, scales) };
                     }
@@ -65,7 +65,7 @@ pub(super) fn apply<T: Element>(
                         if !SHORT && runs.are_one() && !runs.len.is_multiple_of(BLOCK) =>
                     {
                         let run = Runs::one(runs.bits, runs.bit, runs.count * runs.len);
-                        let scales = ByPart::new(scales, runs.len);
+                        let scales = Same(ByPart::new(scales, runs.len));
                         // SAFETY: the caller's; this function has the instructions.
                         unsafe { all_runs::<T::$vector, _, SHORT>(tensor, run, scales) };
                     }
@@ -209,7 +209,7 @@ unsafe fn replace<V: Vector, const SHORT: bool>(
     value: V::Scale,
 ) {
     // SAFETY: the caller's.
-    unsafe { all_runs::<_, _, SHORT>(tensor, runs, One::<V>(V::splat(value))) }
+    unsafe { all_runs::<_, _, SHORT>(tensor, runs, Same(One::<V>(V::splat(value)))) }
 }
 
 /// Whether the tensor is copied, with vectors of 512 bits, and larger than the first cache: those of

@@ -7,7 +7,7 @@ use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm_sfence};
 use core::ops::Range;
 
 use super::x86::Vector;
-use super::x86_scales::{BlockScales, RunScales, VectorScales};
+use super::x86_scales::{RunScales, VectorScales};
 use super::{BLOCK, Runs, Stores, Tensor};
 use crate::bits::{self, Words};
 
@@ -281,7 +281,7 @@ unsafe fn whole_blocks<V: Vector, S: VectorScales<V>, const STREAM: bool>(
     crate::hops::note();
     let [reads, writes] = fetch;
     let mut start = range.start;
-    let mut scales = scales.blocks(start);
+    let mut scales = scales.from(start);
     while start < range.end {
         // SAFETY: the instructions are there.
         unsafe {
@@ -295,14 +295,14 @@ unsafe fn whole_blocks<V: Vector, S: VectorScales<V>, const STREAM: bool>(
         // SAFETY: a block is left, whole vectors; the rest is the caller's.
         unsafe {
             let (word, block) = (V::word(words.next_word()), scales.next());
-            if let Some(scales) = S::Blocks::same(block) {
+            if let Some(scales) = S::common(block) {
                 for i in 0..BLOCK / V::LANES {
                     let at = start + i * V::LANES;
                     store::<V, STREAM>(V::select(x.add(at), word, i, scales), y.add(at));
                 }
             } else {
                 for i in 0..BLOCK / V::LANES {
-                    let (at, scales) = (start + i * V::LANES, S::Blocks::of(block, i));
+                    let (at, scales) = (start + i * V::LANES, S::of(block, i));
                     store::<V, STREAM>(V::select(x.add(at), word, i, scales), y.add(at));
                 }
             }

@@ -18,17 +18,35 @@ pub(super) trait RunScales<V: Vector>: Copy {
     unsafe fn of_run(self, i: usize) -> Self::OfRun;
 }
 
-/// The scales of the vectors of a run.
+/// The scales of the vectors of a run, and of its blocks one after the other.
 pub(super) trait VectorScales<V: Vector>: Copy {
-    type Blocks: BlockScales<V>;
+    /// What the vectors of a block need.
+    type Block: Copy;
 
+    /// Those of the vector that begins at `start`.
+    ///
     /// # Safety
     ///
     /// The elements from `start` on have scales; the level's instructions are there.
     unsafe fn at(self, start: usize) -> V::Scales;
 
-    /// Of the elements from `start` on.
-    fn blocks(self, start: usize) -> Self::Blocks;
+    /// The same with `start` as the first element of the next block.
+    fn from(self, start: usize) -> Self;
+
+    /// # Safety
+    ///
+    /// The block has scales; the level's instructions are there.
+    unsafe fn next(&mut self) -> Self::Block;
+
+    /// Those of all vectors of a block, if they are the same.
+    fn common(block: Self::Block) -> Option<V::Scales>;
+
+    /// Those of vector `i` of a block.
+    ///
+    /// # Safety
+    ///
+    /// The level's instructions are there.
+    unsafe fn of(block: Self::Block, i: usize) -> V::Scales;
 
     /// Whether it pays to begin a run of so many elements at a cache line.
     fn pays_to_align(self, len: usize) -> bool;
@@ -40,40 +58,24 @@ pub(super) trait VectorScales<V: Vector>: Copy {
     }
 }
 
-/// The scales of blocks, one block after the other.
-pub(super) trait BlockScales<V: Vector> {
-    type Block: Copy;
+/// The same for all runs.
+#[derive(Clone, Copy)]
+pub(super) struct Same<S>(pub(super) S);
 
-    /// # Safety
-    ///
-    /// The block has scales; the level's instructions are there.
-    unsafe fn next(&mut self) -> Self::Block;
+impl<V: Vector, S: VectorScales<V>> RunScales<V> for Same<S> {
+    type OfRun = S;
 
-    /// Those of all vectors of a block, if they are the same.
-    fn same(block: Self::Block) -> Option<V::Scales>;
-
-    /// Those of vector `i` of a block.
-    ///
-    /// # Safety
-    ///
-    /// The level's instructions are there.
-    unsafe fn of(block: Self::Block, i: usize) -> V::Scales;
+    #[inline(always)]
+    unsafe fn of_run(self, _: usize) -> S {
+        self.0
+    }
 }
 
 #[derive(Clone, Copy)]
 pub(super) struct One<V: Vector>(pub(super) V::Scales);
 
-impl<V: Vector> RunScales<V> for One<V> {
-    type OfRun = Self;
-
-    #[inline(always)]
-    unsafe fn of_run(self, _: usize) -> Self {
-        self
-    }
-}
-
 impl<V: Vector> VectorScales<V> for One<V> {
-    type Blocks = Self;
+    type Block = V::Scales;
 
     #[inline(always)]
     unsafe fn at(self, _: usize) -> V::Scales {
@@ -81,7 +83,7 @@ impl<V: Vector> VectorScales<V> for One<V> {
     }
 
     #[inline(always)]
-    fn blocks(self, _: usize) -> Self {
+    fn from(self, _: usize) -> Self {
         self
     }
 
@@ -89,10 +91,6 @@ impl<V: Vector> VectorScales<V> for One<V> {
     fn pays_to_align(self, len: usize) -> bool {
         len >= LONG
     }
-}
-
-impl<V: Vector> BlockScales<V> for One<V> {
-    type Block = V::Scales;
 
     #[inline(always)]
     unsafe fn next(&mut self) -> V::Scales {
@@ -100,7 +98,7 @@ impl<V: Vector> BlockScales<V> for One<V> {
     }
 
     #[inline(always)]
-    fn same(scales: V::Scales) -> Option<V::Scales> {
+    fn common(scales: V::Scales) -> Option<V::Scales> {
         Some(scales)
     }
 
@@ -137,17 +135,8 @@ impl<S> Each<S> {
     }
 }
 
-impl<V: Vector> RunScales<V> for Each<V::Scale> {
-    type OfRun = Self;
-
-    #[inline(always)]
-    unsafe fn of_run(self, _: usize) -> Self {
-        self
-    }
-}
-
 impl<V: Vector> VectorScales<V> for Each<V::Scale> {
-    type Blocks = Self;
+    type Block = *const V::Scale;
 
     #[inline(always)]
     unsafe fn at(self, start: usize) -> V::Scales {
@@ -156,7 +145,7 @@ impl<V: Vector> VectorScales<V> for Each<V::Scale> {
     }
 
     #[inline(always)]
-    fn blocks(self, start: usize) -> Self {
+    fn from(self, start: usize) -> Self {
         Self { at: self.place(start), ..self }
     }
 
@@ -171,10 +160,6 @@ impl<V: Vector> VectorScales<V> for Each<V::Scale> {
     fn pays_to_fetch(self, len: usize) -> bool {
         V::MASKS_LOADS || len > self.cycle
     }
-}
-
-impl<V: Vector> BlockScales<V> for Each<V::Scale> {
-    type Block = *const V::Scale;
 
     #[inline(always)]
     unsafe fn next(&mut self) -> Self::Block {
@@ -188,7 +173,7 @@ impl<V: Vector> BlockScales<V> for Each<V::Scale> {
     }
 
     #[inline(always)]
-    fn same(_: Self::Block) -> Option<V::Scales> {
+    fn common(_: Self::Block) -> Option<V::Scales> {
         None
     }
 
@@ -237,7 +222,7 @@ impl<S: Copy> ByPart<S> {
         }
     }
 
-    const fn from(self, start: usize) -> Self {
+    const fn at_part(self, start: usize) -> Self {
         let Some(part) = start.checked_div(self.len) else { return self };
         Self { part, left: (part + 1) * self.len - start, ..self }
     }
@@ -270,37 +255,24 @@ pub(super) struct Pair<V: Vector> {
     left: usize,
 }
 
-impl<V: Vector> RunScales<V> for ByPart<V::Scale> {
-    type OfRun = Self;
-
-    #[inline(always)]
-    unsafe fn of_run(self, _: usize) -> Self {
-        self
-    }
-}
-
 impl<V: Vector> VectorScales<V> for ByPart<V::Scale> {
-    type Blocks = Self;
+    type Block = Pair<V>;
 
     #[inline(always)]
     unsafe fn at(self, start: usize) -> V::Scales {
         // SAFETY: the caller's.
-        unsafe { <Self as BlockScales<V>>::of(self.from(start).pair(), 0) }
+        unsafe { <Self as VectorScales<V>>::of(self.at_part(start).pair(), 0) }
     }
 
     #[inline(always)]
-    fn blocks(self, start: usize) -> Self {
-        self.from(start)
+    fn from(self, start: usize) -> Self {
+        self.at_part(start)
     }
 
     #[inline(always)]
     fn pays_to_align(self, _: usize) -> bool {
         true
     }
-}
-
-impl<V: Vector> BlockScales<V> for ByPart<V::Scale> {
-    type Block = Pair<V>;
 
     #[inline(always)]
     unsafe fn next(&mut self) -> Pair<V> {
@@ -315,7 +287,7 @@ impl<V: Vector> BlockScales<V> for ByPart<V::Scale> {
     }
 
     #[inline(always)]
-    fn same(pair: Pair<V>) -> Option<V::Scales> {
+    fn common(pair: Pair<V>) -> Option<V::Scales> {
         if pair.left >= BLOCK { Some(pair.part) } else { None }
     }
 

@@ -18,7 +18,7 @@ const GROUP: usize = 8;
 
 /// Where the words of channels are.
 #[derive(Clone, Copy)]
-struct Places<'b> {
+struct ChannelWords<'b> {
     bits: &'b [u64],
     bit: usize,
     stride: usize,
@@ -30,7 +30,7 @@ struct Places<'b> {
     near: bool,
 }
 
-impl<'b> Places<'b> {
+impl<'b> ChannelWords<'b> {
     #[inline(always)]
     fn new(
         bits: &'b [u64],
@@ -239,7 +239,7 @@ pub(super) fn turn_512(
     const IN_ORDER: [u8; 64] = byte_by_byte(false);
     let channels = channels.min(BLOCKS * BLOCK);
     let row = row_words(channels);
-    let places = Places::new(bits, place, (channels, positions));
+    let places = ChannelWords::new(bits, place, (channels, positions));
     // SAFETY: the arrays have 64 bytes.
     let [last_first, in_order] =
         [&LAST_FIRST, &IN_ORDER].map(|order| unsafe { _mm512_loadu_si512(order.as_ptr().cast()) });
@@ -318,7 +318,7 @@ pub(super) fn turn_256(
 ) {
     let channels = channels.min(BLOCKS * BLOCK);
     let row = row_words(channels);
-    let places = Places::new(bits, place, (channels, positions));
+    let places = ChannelWords::new(bits, place, (channels, positions));
     for first in (0..channels).step_by(BLOCK) {
         let mut bytes = [[_mm256_setzero_si256(); 8]; 2];
         for (i, bytes) in bytes.iter_mut().enumerate() {

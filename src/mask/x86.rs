@@ -14,7 +14,7 @@ use super::tile::Visitor;
 use super::x86_blocks::set_blocks;
 use super::x86_clipped::Shifts;
 use crate::bits::{self, WORD_BITS};
-use crate::center::x86::{InPart, Lanes, Units};
+use crate::center::x86::{InPart, Lanes, Places, Units};
 use crate::center::x86_ints::Ints;
 use crate::center::{LANES, Walker};
 use crate::count::count;
@@ -93,7 +93,7 @@ pub(super) fn by_runs(source: &Source<'_>) -> bool {
 }
 
 /// The units of centres that are noted before their blocks are set: 2 KiB.
-pub(super) const LIST: usize = 512;
+const LIST: usize = 512;
 
 /// The same where segments are drawn one after another.
 const SHORT_LIST: usize = 32;
@@ -182,29 +182,20 @@ unsafe fn fill_batches<V: Ints>(
         let shift = plane * plane_bits % WORD_BITS;
         let mut visitor = visitor.at(plane * plane_bits);
         // SAFETY: the instructions are there.
-        let mut lanes = unsafe {
+        let lanes = unsafe {
             let segments = core::array::from_fn(|lane| number.wrapping_add(lane as u64));
             let count = (end - number * segment).div_ceil(segment) as usize;
             Lanes::new(&source.sampler.table, source.streams, segments, count)
         };
         let start = (at - origin) as u32;
         let locator = source.sampler.recipe.locator;
-        let mut list = [0; LIST];
-        macro_rules! draw {
-            ($places:expr) => {
-                let places = $places;
-                loop {
-                    // SAFETY: the instructions are there.
-                    let found = unsafe { V::draw(&mut lanes, &places, &mut list) };
-                    let Some(list @ [_, ..]) = list.get(..found) else { break };
-                    set_blocks(x86, source, words, Shifts::One(shift as u32), list);
-                    visitor.visit(0, list);
-                }
-            };
-        }
+        let (shifts, visit) = (Shifts::One(shift as u32), |list: &[u32]| visitor.visit(0, list));
         if at.is_multiple_of(segment) && end.is_multiple_of(segment) {
             // SAFETY: the instructions are there.
-            draw!(unsafe { Units::<V>::new(locator, start) });
+            unsafe {
+                let places = Units::<V>::new(locator, start);
+                set_drawn(x86, source, words, shifts, lanes, &places, visit);
+            }
         } else {
             // The segment may start before the plane.
             let starts = core::array::from_fn(|lane| {
@@ -212,7 +203,10 @@ unsafe fn fill_batches<V: Ints>(
             });
             let ends = starts.map(|start| ((end - origin) as u32).wrapping_sub(start).min(SEGMENT));
             // SAFETY: the instructions are there.
-            draw!(unsafe { InPart::<V>::new(locator, &starts, &ends, start, &[0; LANES]) });
+            unsafe {
+                let places = InPart::<V>::new(locator, &starts, &ends, start, &[0; LANES]);
+                set_drawn(x86, source, words, shifts, lanes, &places, visit);
+            }
         }
         at = end;
         // The planes that no further block reaches.
@@ -234,4 +228,29 @@ unsafe fn fill_batches<V: Ints>(
         counted = reached;
     }
     dropped
+}
+
+/// Draws segments to their ends, sets the blocks of the centres, and shows what is listed of them.
+///
+/// # Safety
+///
+/// The level's instructions are there.
+#[inline(always)]
+pub(super) unsafe fn set_drawn<V: Ints>(
+    x86: X86,
+    source: &Source<'_>,
+    words: &mut [u64],
+    shifts: Shifts<'_>,
+    mut lanes: Lanes<'_, V>,
+    places: &impl Places<V>,
+    mut visit: impl FnMut(&[u32]),
+) {
+    let mut list = [0; LIST];
+    loop {
+        // SAFETY: the instructions are there.
+        let found = unsafe { V::draw(&mut lanes, places, &mut list) };
+        let Some(list @ [_, ..]) = list.get(..found) else { return };
+        set_blocks(x86, source, words, shifts, list);
+        visit(list);
+    }
 }

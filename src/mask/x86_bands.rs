@@ -7,8 +7,7 @@
 use core::arch::x86_64::*;
 use core::ops::Range;
 
-use super::x86::{LIST, by_runs};
-use super::x86_blocks::set_blocks;
+use super::x86::{by_runs, set_drawn};
 use super::x86_clipped::{LANE, Shifts};
 use super::{Sampler, Source};
 use crate::bits::WORD_BITS;
@@ -185,19 +184,14 @@ impl Batch {
             }
         };
         // SAFETY: the instructions are there.
-        let (places, mut lanes) = unsafe {
+        let (places, lanes) = unsafe {
             (
                 InPart::<V>::new(locator, starts, ends, band.start as u32, &added),
                 Lanes::new(&source.sampler.table, source.streams, *segments, *len),
             )
         };
-        let mut list = [0; LIST];
-        loop {
-            // SAFETY: the instructions are there.
-            let found = unsafe { V::draw(&mut lanes, &places, &mut list) };
-            let Some(list @ [_, ..]) = list.get(..found) else { break };
-            set_blocks(x86, source, words, shifts, list);
-        }
+        // SAFETY: the instructions are there.
+        unsafe { set_drawn(x86, source, words, shifts, lanes, &places, |_| ()) };
         self.len = 0;
     }
 }

@@ -110,6 +110,7 @@ unsafe fn set_corners<V: Ints>(
         }
         (None, Method::Runs, _) => corners.for_each(|corner| bits::set(words, corner, len)),
         (None, Method::Blocks, &Some(Pattern([few, 0, 0, 0]))) if few <= low(FEW) => {
+            // A loop for each block would take 1.3 times as long (7 x 7, Zen 5).
             if slices == 1 {
                 return corners.for_each(|corner| set_few(words, corner, few));
             }

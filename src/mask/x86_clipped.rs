@@ -42,10 +42,12 @@ pub(super) unsafe fn set_centers<V: Ints>(
                 Few::new(rows, width).set_all::<V>(blocks, locator, words, shifts, units);
             }
             (None, Method::Blocks, Some(_)) if fit => {
-                Words::<V, 1, 5>::new(blocks).set_all::<V>(blocks, locator, words, shifts, units);
+                Patterns::<V, 1, 5>::new(blocks)
+                    .set_all::<V>(blocks, locator, words, shifts, units);
             }
             (Some(_), ..) if fit => {
-                Words::<V, 3, 13>::new(blocks).set_all::<V>(blocks, locator, words, shifts, units);
+                Patterns::<V, 3, 13>::new(blocks)
+                    .set_all::<V>(blocks, locator, words, shifts, units);
             }
             _ => Rows { width }.set_all::<V>(blocks, locator, words, shifts, units),
         }
@@ -279,11 +281,11 @@ impl Slice for Few {
     }
 }
 
-/// The longest rows, and the most, of slices that are kept as words.
+/// The longest rows, and the most, of slices that have patterns.
 const MOST: usize = 15;
 
 /// All that may be left of a slice, in `4 N` words each, before them a word of 0.
-struct Words<V, const N: usize, const M: usize> {
+struct Patterns<V, const N: usize, const M: usize> {
     /// All rows, by their length.
     by_len: [[u64; M]; MOST + 1],
     /// Whole rows of the map, by their number.
@@ -292,12 +294,12 @@ struct Words<V, const N: usize, const M: usize> {
     level: PhantomData<V>,
 }
 
-impl<V: Ints, const N: usize, const M: usize> Words<V, N, M> {
+impl<V: Ints, const N: usize, const M: usize> Patterns<V, N, M> {
     #[inline(always)]
     fn new(blocks: &Blocks) -> Self {
         const { assert!(M == 4 * N + 1) };
         let Blocks { before, after, block, map: [.., width], .. } = *blocks;
-        let mut words = Self {
+        let mut patterns = Self {
             by_len: [[0; M]; MOST + 1],
             by_rows: [[0; M]; MOST + 1],
             width,
@@ -308,23 +310,23 @@ impl<V: Ints, const N: usize, const M: usize> Words<V, N, M> {
         let [rows_left, lens_left] = left;
         for len in lens_left {
             if let Some((_, words)) =
-                words.by_len.get_mut(len + 1).and_then(|words| words.split_first_mut())
+                patterns.by_len.get_mut(len + 1).and_then(|words| words.split_first_mut())
             {
                 (0..block[1]).for_each(|row| bits::set(words, row * width, len + 1));
             }
         }
         for rows in rows_left {
             if let Some((_, words)) =
-                words.by_rows.get_mut(rows + 1).and_then(|words| words.split_first_mut())
+                patterns.by_rows.get_mut(rows + 1).and_then(|words| words.split_first_mut())
             {
                 bits::set(words, 0, ((rows + 1) * width).min(words.len() * WORD_BITS));
             }
         }
-        words
+        patterns
     }
 }
 
-impl<V: Ints, const N: usize, const M: usize> Slice for Words<V, N, M> {
+impl<V: Ints, const N: usize, const M: usize> Slice for Patterns<V, N, M> {
     #[inline(always)]
     unsafe fn set(&self, words: &mut [u64], bit: usize, Clipped { rows, len, .. }: Clipped) {
         let (word, shift) = (bit / WORD_BITS, bit % WORD_BITS);
