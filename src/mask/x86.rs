@@ -37,14 +37,21 @@ pub(super) fn fill_planes(
         walker: &mut Walker<'_>,
         planes: Range<usize>,
         words: &mut [u64],
-        visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
+        mut visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
     ) {
         if !source.sampler.recipe.lanes {
             return source.fill_cleared(walker, planes, words, visitor);
         }
         let (origin, end) = (source.position(planes.start), source.position(planes.end));
-        // SAFETY: this function has the instructions.
-        unsafe { fill_walked::<__m256i>(x86, source, walker, origin..end, words, 0, visitor) };
+        let mut list = [0; SHORT_LIST];
+        while let Some((start, found)) = walker.list(end, &mut list) {
+            let (locator, start) = (source.sampler.recipe.locator, start.wrapping_sub(origin));
+            // SAFETY: this function has the instructions.
+            unsafe { Units::<__m256i>::of_one(locator, start as u32).replace(&mut list, found) };
+            let units = list.get(..found).unwrap_or_default();
+            set_blocks(x86, source, words, Shifts::One(0), units);
+            visitor.visit(0, units);
+        }
         if by_runs(source) {
             source.spread_rows(words, planes.len());
         }
@@ -53,38 +60,6 @@ pub(super) fn fill_planes(
     let _avx2 = x86.avx2();
     // SAFETY: the token proves the instructions.
     unsafe { avx2(x86, source, walker, planes, words, visitor) }
-}
-
-/// Sets what the method sets for the blocks of a walker's centres before the end of these positions, in
-/// words whose bit `shift` is the unit of the first.
-///
-/// # Safety
-///
-/// The level's instructions are there.
-#[inline(always)]
-unsafe fn fill_walked<V: Ints>(
-    x86: X86,
-    source: &Source<'_>,
-    walker: &mut Walker<'_>,
-    positions: Range<u64>,
-    words: &mut [u64],
-    shift: usize,
-    mut visitor: Visitor<'_, impl FnMut(usize, &[u32])>,
-) {
-    let mut list = [0; SHORT_LIST];
-    while let Some((start, found)) = walker.list(positions.end, &mut list) {
-        // SAFETY: the instructions are there.
-        unsafe {
-            let units = Units::<V>::of_one(
-                source.sampler.recipe.locator,
-                start.wrapping_sub(positions.start) as u32,
-            );
-            units.replace(&mut list, found);
-        }
-        let units = list.get(..found).unwrap_or_default();
-        set_blocks(x86, source, words, Shifts::One(shift as u32), units);
-        visitor.visit(0, units);
-    }
 }
 
 /// Whether first rows of blocks are set, to be spread.
